@@ -1,0 +1,84 @@
+//! `test`: everything a change must pass, on one build of the workspace.
+//!
+//! The interop tests and the demo run the debug executable that the workspace's own tests built;
+//! the release build is the business of `demo`, `bench` and `dist`.
+
+use std::path::Path;
+
+use super::{binary, check, interop};
+use crate::command::Run;
+use crate::failure::Failure;
+use crate::needs::{self, Consent};
+use crate::summary::Summary;
+
+pub(crate) fn run(options: &[String]) -> Result<(), Failure> {
+    refuse_unknown(options)?;
+    let with_interop = !options.iter().any(|option| option == "--without-interop");
+    let mut needs = needs::rust_components();
+    if with_interop {
+        needs.extend(needs::interop());
+    }
+    needs::satisfy(&needs, Consent::from_options(options))?;
+
+    let mut summary = Summary::default();
+    check::format_and_lints(&mut summary);
+    let keybound = summary.step("build", build);
+    if let Some(keybound) = keybound {
+        summary.step("tests", workspace_tests);
+        if with_interop {
+            summary.step("interop", || interop::against(&keybound));
+        } else {
+            summary.not_run("interop", "left out with --without-interop");
+        }
+        summary.step("demo", || demo(&keybound));
+    } else {
+        for name in ["tests", "interop", "demo"] {
+            summary.not_run(name, "the build failed");
+        }
+    }
+    summary.finish()
+}
+
+fn refuse_unknown(options: &[String]) -> Result<(), Failure> {
+    let known = ["--yes", "--without-interop"];
+    match options
+        .iter()
+        .find(|option| !known.contains(&option.as_str()))
+    {
+        None => Ok(()),
+        Some(option) => Err(Failure::Usage(format!(
+            "`{option}` is not an option of `cargo xtask test`; it knows {}",
+            known.join(" and ")
+        ))),
+    }
+}
+
+/// Builds what the tests need, with the same features and profile that they use.
+fn build() -> Result<std::path::PathBuf, Failure> {
+    binary::build(&["test", "--workspace", "--locked", "--no-run"])
+}
+
+fn workspace_tests() -> Result<(), Failure> {
+    Run::cargo()
+        .arguments(["test", "--workspace", "--locked", "--no-fail-fast"])
+        .wait()
+}
+
+/// The demo ends with status 1 when any of its steps went otherwise than expected.
+fn demo(keybound: &Path) -> Result<(), Failure> {
+    Run::new(&keybound.to_string_lossy())
+        .arguments(["demo"])
+        .wait()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_option_is_refused() {
+        let failure = refuse_unknown(&["--fast".to_owned()]).expect_err("not an option");
+        assert!(failure.to_string().contains("--fast"));
+        assert!(refuse_unknown(&["--yes".to_owned()]).is_ok());
+    }
+}
