@@ -91,18 +91,15 @@ pub fn decode_exact<const N: usize>(text: &[u8]) -> Result<[u8; N], Base64UrlErr
 /// [`Base64UrlError::Length`] when the value does not fit `out`, otherwise as [`decode`].
 /// `out` may have been written to in part.
 pub fn decode_into(text: &[u8], out: &mut [u8]) -> Result<usize, Base64UrlError> {
-    ENGINE
-        .decode_slice(text, out)
-        .map_err(|error| match error {
-            DecodeSliceError::DecodeError(error) => cause(error),
-            DecodeSliceError::OutputSliceTooSmall => Base64UrlError::Length,
-        })
+    ENGINE.decode_slice(text, out).map_err(|error| match error {
+        DecodeSliceError::DecodeError(error) => cause(error),
+        DecodeSliceError::OutputSliceTooSmall => Base64UrlError::Length,
+    })
 }
 
-/// Encodes `bytes` into the front of `out`, or gives nothing when `out` is too small.
-pub(crate) fn encode_into<'o>(bytes: &[u8], out: &'o mut [u8]) -> Option<&'o [u8]> {
-    let written = ENGINE.encode_slice(bytes, out).ok()?;
-    out.get(..written)
+/// Appends the encoding of `bytes` to `text`.
+pub(crate) fn encode_onto(bytes: &[u8], text: &mut String) {
+    ENGINE.encode_string(bytes, text);
 }
 
 /// Refuses padding and non-zero unused bits.
@@ -160,13 +157,6 @@ mod tests {
             Err(Base64UrlError::Length)
         );
         assert_eq!(decode_exact::<0>(b""), Ok([]));
-    }
-
-    #[test]
-    fn encoding_into_a_short_buffer_gives_nothing() {
-        let mut out = [0; 43];
-        assert!(encode_into(&[1; 32], &mut out).is_some());
-        assert!(encode_into(&[1; 33], &mut out).is_none());
     }
 
     proptest! {

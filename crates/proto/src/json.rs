@@ -92,8 +92,9 @@ impl std::error::Error for WrongType {}
 
 /// One JSON value; text is borrowed from the input where it has no escapes.
 ///
-/// `Debug` prints the whole value: do not log values of unchecked documents.
-#[derive(Clone, Debug, PartialEq)]
+/// `Debug` shows the type only, because what is parsed may hold secrets: a
+/// peer's private key in a `jwk`, a client secret in a registration.
+#[derive(Clone, PartialEq)]
 pub enum Value<'a> {
     /// `null`
     Null,
@@ -155,8 +156,25 @@ impl<'a> Value<'a> {
     }
 }
 
+impl fmt::Debug for Value<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Null => f.write_str("Null"),
+            Self::Bool(_) => f.write_str("Bool"),
+            Self::Unsigned(_) => f.write_str("Unsigned"),
+            Self::Signed(_) => f.write_str("Signed"),
+            Self::Float(_) => f.write_str("Float"),
+            Self::String(_) => f.write_str("String"),
+            Self::Array(elements) => elements.fmt(f),
+            Self::Object(object) => object.fmt(f),
+        }
+    }
+}
+
 /// An object whose member names are pairwise different.
-#[derive(Clone, Debug, Default, PartialEq)]
+///
+/// `Debug` shows the members' names and the types of their values.
+#[derive(Clone, Default, PartialEq)]
 pub struct Object<'a> {
     // INVARIANT: names are unique; only `read` fills this.
     members: Vec<(Cow<'a, str>, Value<'a>)>,
@@ -303,6 +321,12 @@ impl<'a> Object<'a> {
                 })
             })
             .transpose()
+    }
+}
+
+impl fmt::Debug for Object<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.iter()).finish()
     }
 }
 
