@@ -14,14 +14,8 @@ pub const MAX_KID_BYTES: usize = 256;
 /// Why a text is not an acceptable compact JWS. It holds nothing of the input.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum JwsError {
-    /// `alg` is missing or not a string.
-    AlgorithmMissing,
-    /// `alg` is `none` in any case: the text is not signed.
-    AlgorithmNone,
-    /// `alg` is a MAC (`HS256` and its like), whose key the verifier would share.
-    AlgorithmSymmetric,
-    /// `alg` is no algorithm of this crate.
-    AlgorithmUnknown,
+    /// `alg` names nothing that could be verified here.
+    Algorithm(AlgorithmFault),
     /// The header has `crit`: no extension is understood (RFC 7515 section 4.1.11).
     Critical,
     /// Header, payload or signature is empty; so a payload may not be detached.
@@ -40,7 +34,7 @@ pub enum JwsError {
     /// The payload is not one strict JSON object.
     PayloadJson(JsonError),
     /// Longer than the caller allows.
-    TooLong,
+    TooLarge,
     /// The header has `b64` (RFC 7797): payloads are always encoded.
     UnencodedPayload,
 }
@@ -48,12 +42,7 @@ pub enum JwsError {
 impl fmt::Display for JwsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::AlgorithmMissing => f.write_str("the header has no `alg` string"),
-            Self::AlgorithmNone => f.write_str("`alg` is `none`, so nothing is signed"),
-            Self::AlgorithmSymmetric => {
-                f.write_str("`alg` is a MAC; sign with an asymmetric algorithm")
-            }
-            Self::AlgorithmUnknown => f.write_str("`alg` is not a supported algorithm"),
+            Self::Algorithm(fault) => fault.fmt(f),
             Self::Critical => f.write_str("the header demands extensions with `crit`"),
             Self::EmptySegment => f.write_str("a segment of the JWS is empty"),
             Self::Encoding(error) => write!(f, "the JWS has {error}"),
@@ -68,13 +57,37 @@ impl fmt::Display for JwsError {
                 f.write_str("not a compact JWS, which has three segments separated by `.`")
             }
             Self::PayloadJson(error) => write!(f, "the JWS payload is not acceptable: {error}"),
-            Self::TooLong => f.write_str("the JWS is too long"),
+            Self::TooLarge => f.write_str("the JWS is too long"),
             Self::UnencodedPayload => f.write_str("the header has `b64`, which is not supported"),
         }
     }
 }
 
 impl std::error::Error for JwsError {}
+
+/// Why an `alg` is no [`Algorithm`].
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum AlgorithmFault {
+    /// The member is missing or not a string.
+    Missing,
+    /// `none`, in any case: the text is not signed.
+    None,
+    /// A MAC (`HS256` and its like), whose key the verifier would share.
+    Symmetric,
+    /// No algorithm of this crate.
+    Unknown,
+}
+
+impl fmt::Display for AlgorithmFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Missing => "the header has no `alg` string",
+            Self::None => "`alg` is `none`, so nothing is signed",
+            Self::Symmetric => "`alg` is a MAC; sign with an asymmetric algorithm",
+            Self::Unknown => "`alg` is not a supported algorithm",
+        })
+    }
+}
 
 /// A compact JWS of good form. Nothing about it is verified yet.
 ///
@@ -94,7 +107,7 @@ impl<'a> Jws<'a> {
     /// before the number of segments is known.
     ///
     /// # Errors
-    /// [`JwsError::TooLong`], [`JwsError::NotThreeSegments`],
+    /// [`JwsError::TooLarge`], [`JwsError::NotThreeSegments`],
     /// [`JwsError::EmptySegment`] or [`JwsError::Encoding`].
     ///
     /// ```
@@ -106,7 +119,7 @@ impl<'a> Jws<'a> {
     /// ```
     pub fn parse(text: &'a [u8], max_bytes: usize) -> Result<Self, JwsError> {
         if text.len() > max_bytes {
-            return Err(JwsError::TooLong);
+            return Err(JwsError::TooLarge);
         }
         let (header, rest) = split_at_dot(text)?;
         let (payload, signature) = split_at_dot(rest)?;
@@ -145,8 +158,8 @@ impl<'a> Jws<'a> {
     ///
     /// # Errors
     /// [`JwsError::HeaderJson`], [`JwsError::HeaderMember`],
-    /// [`JwsError::Critical`], [`JwsError::UnencodedPayload`] or one of the
-    /// variants about `alg`.
+    /// [`JwsError::Critical`] or [`JwsError::UnencodedPayload`]. Whether `alg`
+    /// is acceptable shows in [`Header::alg`], so that `typ` can be judged first.
     pub fn header(&self) -> Result<Header<'_>, JwsError> {
         Header::new(self.header_object()?)
     }
@@ -201,7 +214,7 @@ impl fmt::Debug for Jws<'_> {
 /// key is ever fetched because a header says so.
 pub struct Header<'j> {
     object: Object<'j>,
-    algorithm: Algorithm,
+    algorithm: Result<Algorithm, AlgorithmFault>,
 }
 
 impl<'j> Header<'j> {
@@ -219,7 +232,7 @@ impl<'j> Header<'j> {
         if kid.is_some_and(|kid| kid.len() > MAX_KID_BYTES) {
             return Err(JwsError::HeaderMember { member: "kid" });
         }
-        let algorithm = algorithm(&object)?;
+        let algorithm = algorithm(&object);
         Ok(Self { object, algorithm })
     }
 
@@ -230,9 +243,11 @@ impl<'j> Header<'j> {
     }
 
     /// The `alg`, which still has to be in the caller's allow-list and fit the key.
-    #[must_use]
-    pub const fn alg(&self) -> Algorithm {
-        self.algorithm
+    ///
+    /// # Errors
+    /// [`JwsError::Algorithm`] when it is none that this crate verifies.
+    pub fn alg(&self) -> Result<Algorithm, JwsError> {
+        self.algorithm.map_err(JwsError::Algorithm)
     }
 
     /// The `kid`, at most [`MAX_KID_BYTES`] long. It is a hint, never a path or a query.
@@ -277,17 +292,17 @@ fn decode(segment: &[u8]) -> Result<Vec<u8>, JwsError> {
     base64url::decode(segment).map_err(JwsError::Encoding)
 }
 
-fn algorithm(header: &Object<'_>) -> Result<Algorithm, JwsError> {
+fn algorithm(header: &Object<'_>) -> Result<Algorithm, AlgorithmFault> {
     let Ok(Some(name)) = header.string("alg") else {
-        return Err(JwsError::AlgorithmMissing);
+        return Err(AlgorithmFault::Missing);
     };
     Algorithm::from_name(name).ok_or_else(|| {
         if name.eq_ignore_ascii_case("none") {
-            JwsError::AlgorithmNone
+            AlgorithmFault::None
         } else if matches!(name, "HS256" | "HS384" | "HS512") {
-            JwsError::AlgorithmSymmetric
+            AlgorithmFault::Symmetric
         } else {
-            JwsError::AlgorithmUnknown
+            AlgorithmFault::Unknown
         }
     })
 }

@@ -25,7 +25,7 @@ mod thumbprint;
 
 pub use algorithm::{Algorithm, AlgorithmSet};
 pub use jwk::JwkError;
-pub use jws::{Header, Jws, JwsError, MAX_KID_BYTES};
+pub use jws::{AlgorithmFault, Header, Jws, JwsError, MAX_KID_BYTES};
 pub use key::{BadSignature, Curve, PublicKey, SignatureValid};
 pub use sign::{SignError, Signer, SigningInput};
 pub use thumbprint::{Jkt, JktError};
