@@ -22,9 +22,19 @@
 )]
 
 pub mod base64url;
+pub mod cause;
+pub mod dpop;
 pub mod event;
 pub mod jose;
 pub mod json;
+mod json_text;
+pub mod rejection;
 pub mod signal;
 pub mod time;
+pub mod token;
 pub mod uri;
+pub mod verify;
+pub mod wire;
+
+pub use self::cause::Cause;
+pub use self::rejection::Rejection;

@@ -1,0 +1,354 @@
+//! The check registry: every way to be refused, once.
+//!
+//! Each [`Cause`] has a stable id, the section that asks for the check, a
+//! sentence for people and a next step. Logs, events, metrics, `proof explain`
+//! and the wire all speak these ids; `wire` maps each to a status. A test walks
+//! [`Cause::ALL`] and fails where a vector or a row of
+//! `docs/reference/refusals.md` is missing.
+//!
+//! This module does not decide anything and knows no HTTP status.
+
+use std::fmt;
+
+use crate::event::TheftSignal;
+
+macro_rules! causes {
+    ($($variant:ident $id:literal, $section:literal, $summary:literal, $next:literal;)+) => {
+        /// One way to be refused. The id never changes its meaning once released.
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Cause {
+            $(#[doc = concat!("`", $id, "`: ", $summary, ". ", $section, ".")] $variant,)+
+        }
+
+        impl Cause {
+            /// Every cause, in the order of the registry.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+
+            /// The stable id, for example `dpop.htu.mismatch`. Also the metric label.
+            #[must_use]
+            pub const fn id(self) -> &'static str {
+                match self { $(Self::$variant => $id,)+ }
+            }
+
+            /// The text that asks for the check: document and section.
+            #[must_use]
+            pub const fn section(self) -> &'static str {
+                match self { $(Self::$variant => $section,)+ }
+            }
+
+            /// What is wrong, in plain words: lower case, no full stop.
+            #[must_use]
+            pub const fn summary(self) -> &'static str {
+                match self { $(Self::$variant => $summary,)+ }
+            }
+
+            /// What the sender or the operator can do about it.
+            #[must_use]
+            pub const fn next_step(self) -> &'static str {
+                match self { $(Self::$variant => $next,)+ }
+            }
+        }
+    };
+}
+
+causes! {
+    // --- the request's own form
+    AuthorizationAbsent "authorization.absent", "RFC 9449 section 7.1", "the request carries no access token",
+        "send `Authorization: DPoP <token>` and a `DPoP` proof header";
+    AuthorizationMalformed "authorization.malformed", "RFC 9110 section 11.4", "the Authorization header is not a scheme and one token",
+        "send exactly `DPoP`, a space and the access token";
+    AuthorizationMultiple "authorization.multiple", "RFC 9449 section 7.2", "the request carries more than one Authorization header",
+        "send exactly one Authorization header";
+    // --- the DPoP proof: form
+    DpopAbsent "dpop.absent", "RFC 9449 section 7.1", "the request has no DPoP proof",
+        "sign a fresh proof for this request and send it in the `DPoP` header";
+    DpopAlgUnacceptable "dpop.alg.unacceptable", "RFC 9449 section 4.3 (5)", "the proof's `alg` is missing or not allowed here",
+        "sign with one of the algorithms named in `algs` of the challenge";
+    DpopAthAbsent "dpop.ath.absent", "RFC 9449 section 4.3 (12)", "the proof has no `ath`, so it names no access token",
+        "put the base64url SHA-256 of the access token into `ath`";
+    DpopAthMismatch "dpop.ath.mismatch", "RFC 9449 section 4.3 (12)", "the proof was made for another access token",
+        "compute `ath` over the very token that is sent";
+    DpopCritical "dpop.critical", "RFC 7515 section 4.1.11", "the proof's header demands an extension (`crit` or `b64`)",
+        "make the proof without `crit` and `b64`";
+    DpopHtmInvalid "dpop.htm.invalid", "RFC 9449 section 4.2", "`htm` is missing or not a string",
+        "put the request method into `htm`";
+    DpopHtmMismatch "dpop.htm.mismatch", "RFC 9449 section 4.3 (8)", "the proof was made for another method",
+        "sign a proof with this request's method, in the same letter case";
+    DpopHtuInvalid "dpop.htu.invalid", "RFC 9449 section 4.2", "`htu` is missing or not an absolute http(s) URL",
+        "put the request's full URL, without query and fragment, into `htu`";
+    DpopHtuMismatch "dpop.htu.mismatch", "RFC 9449 section 4.3 (9)", "the proof was made for another URL",
+        "sign `htu` with the public URL of this endpoint; behind a proxy, configure that URL";
+    DpopIatFuture "dpop.iat.future", "RFC 9449 section 4.3 (11)", "the proof says it was made in the future",
+        "correct the sender's clock, or learn the skew from the `Date` header";
+    DpopIatInvalid "dpop.iat.invalid", "RFC 9449 section 4.2", "`iat` is missing or not a whole number of seconds",
+        "put the Unix time in seconds into `iat`";
+    DpopIatPast "dpop.iat.past", "RFC 9449 section 4.3 (11)", "the proof is too old",
+        "sign a fresh proof for every request; check the sender's clock";
+    DpopJtiInvalid "dpop.jti.invalid", "RFC 9449 sections 4.2 and 11.1", "`jti` is missing, empty, too long or not a string",
+        "put at least 96 random bits, as text of at most 256 bytes, into `jti`";
+    DpopJwkAbsent "dpop.jwk.absent", "RFC 9449 section 4.3 (3)", "the proof's header has no `jwk` object",
+        "put the public key into the header as `jwk`";
+    DpopJwkInvalid "dpop.jwk.invalid", "RFC 9449 section 4.3 (6)", "the proof's `jwk` is not an acceptable public key",
+        "use an EC P-256 or P-384, Ed25519 or RSA (2048 to 4096 bits) key";
+    DpopJwkMismatch "dpop.jwk.alg_mismatch", "RFC 9449 section 4.3 (6)", "the proof's `alg` does not fit its key",
+        "use the algorithm that belongs to the key's type and curve";
+    DpopJwkPrivate "dpop.jwk.private", "RFC 9449 section 4.3 (7)", "the proof's `jwk` contains private or symmetric key material",
+        "treat the key as exposed, make a new one and send only its public half";
+    DpopMalformed "dpop.malformed", "RFC 9449 section 4.3 (2)", "the DPoP header is not one well-formed compact JWT",
+        "send one JWS in compact form: canonical base64url, no duplicate members";
+    DpopMultiple "dpop.multiple", "RFC 9449 section 4.3 (1)", "the request carries more than one DPoP proof",
+        "send exactly one `DPoP` header with one proof";
+    DpopNonceAbsent "dpop.nonce.absent", "RFC 9449 sections 8 and 9", "a server nonce is required here and the proof has none",
+        "repeat the request with the value of the `DPoP-Nonce` response header as `nonce`";
+    DpopNonceInvalid "dpop.nonce.invalid", "RFC 9449 section 4.2", "`nonce` is not a string",
+        "put the nonce into the proof as the server sent it";
+    DpopNonceStale "dpop.nonce.stale", "RFC 9449 sections 8 and 9", "the proof's nonce is unknown or has expired",
+        "repeat the request with the value of the `DPoP-Nonce` response header as `nonce`";
+    DpopReplayed "dpop.replayed", "RFC 9449 section 11.1", "this proof was used before",
+        "sign a fresh proof for every request; if the owner did, somebody else replayed it";
+    DpopSignatureInvalid "dpop.signature.invalid", "RFC 9449 section 4.3 (6)", "the proof's signature does not verify with its own key",
+        "sign the exact bytes of header and payload with the key in `jwk`";
+    DpopSize "dpop.size", "RFC 9449 section 11.1", "the DPoP header is larger than is accepted",
+        "keep the proof under 8 KiB";
+    DpopTyp "dpop.typ", "RFC 9449 section 4.3 (4)", "the JWT in the DPoP header is not of type `dpop+jwt`",
+        "set `typ` to `dpop+jwt`";
+    // --- the access token
+    TokenAlgUnacceptable "token.alg.unacceptable", "RFC 9068 section 4", "the access token's `alg` is not allowed for its issuer",
+        "configure the issuer's algorithms, or make it sign with an allowed one";
+    TokenAudienceMismatch "token.audience.mismatch", "RFC 9068 section 4", "the access token is meant for another resource",
+        "ask the issuer for a token with this resource";
+    TokenClaimInvalid "token.claim.invalid", "RFC 9068 section 2.2", "the access token misses a required claim or has one of the wrong type",
+        "see which claim; if the issuer never sends it, allow that in its configuration";
+    TokenCnfInvalid "token.cnf.invalid", "RFC 7800 section 3.1", "the access token's `cnf` is malformed or names no known method",
+        "the issuer must put `jkt` into `cnf`";
+    TokenCnfUnsupported "token.cnf.unsupported", "RFC 7800 section 3.1", "the access token is bound by a method this route does not check",
+        "use a token bound by DPoP (`cnf.jkt`)";
+    TokenCritical "token.critical", "RFC 7515 section 4.1.11", "the access token's header demands an extension (`crit` or `b64`)",
+        "the issuer must not use critical extensions";
+    TokenExpired "token.expired", "RFC 9068 section 4", "the access token has expired",
+        "get a new token";
+    TokenIssuerUnknown "token.issuer.unknown", "RFC 9068 section 4", "the access token's issuer is not trusted here",
+        "configure the issuer for this route, or get a token from one that is";
+    TokenKeyMismatch "token.key_mismatch", "RFC 9449 sections 6.1 and 7.1", "the proof's key is not the key the access token is bound to",
+        "sign with the key the token was issued for; if the owner did, somebody else holds the token";
+    TokenKeyUnknown "token.key_unknown", "RFC 9068 section 4", "the issuer publishes no key with the token's `kid`",
+        "get a new token; check the issuer's JWKS";
+    TokenMalformed "token.malformed", "RFC 9068 section 4", "the access token is not one well-formed compact JWT",
+        "send the token exactly as the issuer returned it";
+    TokenNotYetValid "token.not_yet_valid", "RFC 7519 section 4.1.5", "the access token is not valid yet",
+        "check the clocks of issuer and resource server";
+    TokenSchemeDowngrade "token.scheme.downgrade", "RFC 9449 section 7.2", "a token bound to a key was presented as Bearer",
+        "send it with scheme `DPoP` and a proof; if the owner did, somebody else holds the token";
+    TokenSignatureInvalid "token.signature.invalid", "RFC 9068 section 4", "the access token's signature does not verify",
+        "get a new token; a changed or forged token never verifies";
+    TokenSize "token.size", "RFC 9110 section 5.4", "the access token is larger than is accepted",
+        "ask for fewer scopes or claims";
+    TokenTyp "token.typ", "RFC 9068 section 4", "the JWT is not of type `at+jwt`",
+        "send an access token, not another JWT";
+    TokenUnbound "token.unbound", "RFC 9449 section 7.1", "the access token is not bound to any key",
+        "get a token with a DPoP proof; this route takes no bearer tokens";
+    // --- judgement
+    IdentityLocked "identity.locked", "Keybound lock", "the identity is locked",
+        "ask an operator; `keybound unlock identity` releases it";
+    KeyLocked "key.locked", "Keybound lock", "the key is locked",
+        "make a new key, or ask an operator; `keybound unlock key` releases it";
+    ScopeInsufficient "scope.insufficient", "RFC 6750 section 3.1", "the access token lacks a scope this request needs",
+        "ask the issuer for a token with the scope named in the challenge";
+    TokenRevoked "token.revoked", "RFC 7009 section 2", "the access token was revoked",
+        "get a new token, if the identity is still allowed one";
+    // --- what the verifier itself needs
+    KeysUnavailable "keys.unavailable", "Keybound fail closed", "the issuer's keys cannot be had",
+        "check that the issuer and its JWKS can be reached";
+    ReplayEpoch "replay.epoch", "Keybound strict replay", "the proof may have been used before the last restart",
+        "repeat the request with a fresh proof and the nonce of the `DPoP-Nonce` response header";
+    ReplayFlood "replay.flood", "Keybound replay log", "this key has more live proofs than it is allowed",
+        "send fewer requests with this key";
+    ReplayFull "replay.full", "Keybound replay log", "the replay log is full",
+        "retry later; give the replay log more room";
+    ReplayUnavailable "replay.unavailable", "Keybound fail closed", "the replay log cannot be reached",
+        "retry later; check the replay store";
+    RevocationStale "revocation.stale", "Keybound fail closed", "revocations have not been heard of for too long",
+        "check the connection from this gateway to the control plane";
+    StoreUnavailable "store.unavailable", "RFC 7009 section 2.2.1", "the store cannot be reached or is full",
+        "retry later; check the disk and the database file";
+    // --- authorization server
+    AssertionAudience "assertion.audience", "RFC 7523 section 3", "the client assertion's `aud` is not this issuer's identifier",
+        "set `aud` to the issuer string, exactly, and to nothing else";
+    AssertionClaim "assertion.claim", "RFC 7523 section 3", "the client assertion misses a required claim or has one of the wrong type",
+        "send `iss` and `sub` equal to the client id, `aud`, `exp` and `jti`";
+    AssertionExpired "assertion.expired", "RFC 7523 section 3", "the client assertion has expired or lives too long",
+        "make a fresh assertion that lives for a minute; check the clock";
+    AssertionMalformed "assertion.malformed", "RFC 7523 section 3", "the client assertion is not one well-formed, acceptable JWT",
+        "send one compact JWS signed with a registered key and an allowed algorithm";
+    AssertionNotYetValid "assertion.not_yet_valid", "RFC 7523 section 3", "the client assertion says it was made in the future",
+        "correct the client's clock";
+    AssertionReplayed "assertion.replayed", "RFC 7523 section 3", "this client assertion was used before",
+        "make a fresh assertion, with a new `jti`, for every request";
+    AssertionSignature "assertion.signature", "RFC 7523 section 3", "the client assertion does not verify with the client's registered keys",
+        "sign with the registered key, or register the new one";
+    ClientAuthenticationAbsent "client.authentication.absent", "RFC 6749 section 2.3", "the request carries no client authentication",
+        "authenticate with the method the client is registered for";
+    ClientAuthenticationMethod "client.authentication.method", "RFC 6749 section 2.3", "the client is registered for another authentication method",
+        "authenticate with the method the client is registered for";
+    ClientAuthenticationMultiple "client.authentication.multiple", "RFC 6749 section 2.3", "the request carries more than one client authentication",
+        "use exactly one authentication method";
+    ClientBindingRequired "client.binding_required", "RFC 9449 section 5.2", "the client must use DPoP and sent no proof",
+        "send a DPoP proof with the token request";
+    ClientGrantRefused "client.grant_refused", "RFC 6749 section 5.2", "the client may not use this grant",
+        "register or configure the grant for the client";
+    ClientSecretMismatch "client.secret_mismatch", "RFC 6749 section 2.3.1", "the client secret is wrong",
+        "check the secret; secrets are shown once, at registration";
+    ClientUnknown "client.unknown", "RFC 6749 section 5.2", "no such client",
+        "register the client first";
+    GrantUnsupported "grant.unsupported", "RFC 6749 section 5.2", "the grant type is missing or not supported",
+        "use a grant named in `grant_types_supported` of the metadata";
+    IssuerClock "issuer.clock", "Keybound fail closed", "the issuer's clock is behind its own records",
+        "correct the issuer's clock";
+    ParameterInvalid "parameter.invalid", "RFC 6749 section 3.2", "a parameter is missing, repeated, malformed or out of place",
+        "see which parameter; send a form body with each parameter once";
+    RegistrationClosed "registration.closed", "RFC 7591 section 3", "dynamic registration is closed",
+        "ask an operator to configure the client";
+    RegistrationMetadata "registration.metadata", "RFC 7591 section 3.2.2", "the client metadata is not acceptable",
+        "see which member; send keys inline as `jwks`";
+    RegistrationTokenInvalid "registration.token", "RFC 7591 section 3", "the initial access token is missing or wrong",
+        "ask an operator for an initial access token";
+    ResourceInvalid "resource.invalid", "RFC 8707 section 2", "the resource is unknown or not allowed for the client",
+        "ask for a resource the client may have";
+    ScopeInvalid "scope.invalid", "RFC 6749 section 5.2", "the scope is malformed or exceeds what the client may have",
+        "ask for scopes the client is registered for";
+    // --- HTTP front
+    BodyTimeout "http.body_timeout", "RFC 9110 section 15.5.9", "the request's body did not arrive in time",
+        "send the body without long pauses";
+    BodyTooLarge "http.body_too_large", "RFC 9110 section 15.5.14", "the request's body is larger than is accepted",
+        "send less, or raise the limit";
+    ConnectionHeader "http.connection_header", "RFC 9110 section 7.6.1", "the Connection header names an end-to-end field",
+        "do not list Authorization, DPoP or other end-to-end fields in Connection";
+    Framing "http.framing", "RFC 9112 sections 2.2 and 6", "the message's framing is ambiguous or malformed",
+        "send one unambiguous HTTP message: strict line ends, one length";
+    HeaderTooLarge "http.header_too_large", "RFC 6585 section 5", "the request's head is larger than is accepted",
+        "send fewer or shorter header fields";
+    HostMisdirected "http.host_misdirected", "RFC 9110 section 15.5.20", "the request names a host this server does not serve",
+        "use the configured public URL";
+    MethodNotAllowed "http.method_not_allowed", "RFC 9110 section 15.5.6", "the method is not allowed here",
+        "use one of the methods in the `Allow` header";
+    OriginForeign "http.origin_foreign", "Fetch, HTTP-network-or-cache fetch", "a web page of another origin sent the request to a loopback server",
+        "call from the configured origin; this guards local services against web pages";
+    RouteUnknown "http.route_unknown", "RFC 9110 section 15.5.5", "no route is configured for this path",
+        "configure a route; what no route names is refused";
+    TargetAmbiguous "http.target_ambiguous", "RFC 3986 section 6.2.2", "the request target can be read in more than one way",
+        "send a path without dot segments, backslashes, encoded slashes or control bytes";
+    TargetTooLong "http.target_too_long", "RFC 9110 section 15.5.15", "the request target is longer than is accepted",
+        "send a shorter URL";
+    UpgradeRefused "http.upgrade_refused", "RFC 9110 section 7.8", "protocol upgrades are not served",
+        "send the request without `Upgrade`";
+    UpstreamTimeout "upstream.timeout", "RFC 9110 section 15.6.5", "the upstream did not answer in time",
+        "check the upstream; raise its timeout if it is slow by nature";
+    UpstreamUnreachable "upstream.unreachable", "RFC 9110 section 15.6.3", "the upstream cannot be reached or broke its answer off",
+        "check that the upstream runs where the route says";
+}
+
+impl Cause {
+    /// The cause with this id.
+    #[must_use]
+    pub fn from_id(id: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|cause| cause.id() == id)
+    }
+
+    /// The label this cause has in metrics. The same as [`Cause::id`].
+    #[must_use]
+    pub const fn metric_label(self) -> &'static str {
+        self.id()
+    }
+
+    /// What kind of misuse the refusal points to when a genuine token was involved.
+    /// `None` where the refusal says nothing about theft.
+    #[must_use]
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "a new cause is no theft signal until somebody says so; the wire mapping is the exhaustive one"
+    )]
+    pub fn theft_signal(self) -> Option<TheftSignal> {
+        match self {
+            Self::DpopReplayed => Some(TheftSignal::JtiReuse),
+            Self::DpopAbsent | Self::TokenSchemeDowngrade => Some(TheftSignal::BearerDowngrade),
+            Self::TokenKeyMismatch | Self::DpopSignatureInvalid => Some(TheftSignal::KeyMismatch),
+            Self::DpopIatPast | Self::ReplayEpoch => Some(TheftSignal::StaleProof),
+            Self::DpopHtmMismatch
+            | Self::DpopHtuMismatch
+            | Self::DpopAthMismatch
+            | Self::DpopAthAbsent
+            | Self::TokenAudienceMismatch => Some(TheftSignal::WrongTarget),
+            Self::TokenRevoked | Self::KeyLocked | Self::IdentityLocked => {
+                Some(TheftSignal::Revoked)
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether the same sender may succeed with the same token by trying again:
+    /// after a nonce challenge, or when a dependency has recovered.
+    #[must_use]
+    pub const fn is_retryable(self) -> bool {
+        matches!(
+            self,
+            Self::DpopNonceAbsent
+                | Self::DpopNonceStale
+                | Self::ReplayEpoch
+                | Self::KeysUnavailable
+                | Self::ReplayFlood
+                | Self::ReplayFull
+                | Self::ReplayUnavailable
+                | Self::RevocationStale
+                | Self::StoreUnavailable
+                | Self::IssuerClock
+                | Self::UpstreamTimeout
+                | Self::UpstreamUnreachable
+        )
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.id())
+    }
+}
+
+impl fmt::Debug for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.id())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::Cause;
+
+    #[test]
+    fn ids_are_unique_and_well_formed() {
+        let ids: BTreeSet<_> = Cause::ALL.iter().map(|cause| cause.id()).collect();
+        assert_eq!(ids.len(), Cause::ALL.len());
+        for cause in Cause::ALL {
+            let id = cause.id();
+            assert!(id.contains('.'), "{id}");
+            assert!(
+                id.bytes()
+                    .all(|b| b.is_ascii_lowercase() || matches!(b, b'.' | b'_')),
+                "{id}"
+            );
+            assert_eq!(Cause::from_id(id), Some(*cause));
+        }
+    }
+
+    #[test]
+    fn texts_follow_the_message_style() {
+        for cause in Cause::ALL {
+            for text in [cause.summary(), cause.next_step()] {
+                assert!(!text.ends_with('.'), "{text}");
+                let first = text.chars().next().unwrap();
+                assert!(!first.is_uppercase(), "{text}");
+            }
+        }
+    }
+}

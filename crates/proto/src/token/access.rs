@@ -1,0 +1,382 @@
+//! JWT access tokens (RFC 9068): from untrusted text to a verified token.
+//!
+//! [`UnverifiedToken`] is text in the right form. Its issuer and key id are only
+//! hints for finding a key. [`AccessToken`] exists only after signature and
+//! claims were checked. Audience and expiry are checked again for each route and
+//! request, because a verified token is kept and reused.
+
+use std::fmt;
+
+use super::{ACCESS_TOKEN_TYPE, Confirmation, MAX_TIME, TokenHash};
+use crate::cause::Cause;
+use crate::jose::{Algorithm, AlgorithmSet, Jws, JwsError, PublicKey};
+use crate::json;
+use crate::rejection::Rejection;
+use crate::time::UnixTime;
+
+/// What a resource server demands of one issuer's tokens.
+#[derive(Clone, Debug)]
+pub struct IssuerRules {
+    /// The issuer identifier, compared exactly with `iss`.
+    pub issuer: String,
+    /// Algorithms its tokens may be signed with.
+    pub algorithms: AlgorithmSet,
+    /// What its tokens may lack.
+    pub leniency: Leniency,
+    /// Seconds `iat` and `nbf` may be ahead of our clock.
+    pub ahead: u64,
+}
+
+/// Claims and header members RFC 9068 requires and some issuers leave out.
+/// The default demands them all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Leniency {
+    /// The issuer's tokens may lack `client_id`.
+    pub missing_client_id: bool,
+    /// The issuer's tokens may lack `jti`.
+    pub missing_jti: bool,
+    /// The issuer's tokens may lack `kid`.
+    pub missing_kid: bool,
+}
+
+/// Text that has the form of a signed access token. Nothing in it is trusted.
+pub struct UnverifiedToken<'a> {
+    jws: Jws<'a>,
+    hash: TokenHash,
+    query: TokenQuery,
+}
+
+/// Where to look for the key of a token that is not verified yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenQuery {
+    /// `iss`, as the token claims it.
+    pub issuer: String,
+    /// `kid`, as the token claims it.
+    pub kid: Option<String>,
+    /// `alg`, as the token claims it.
+    pub algorithm: Algorithm,
+}
+
+impl<'a> UnverifiedToken<'a> {
+    /// Checks the form: size, three canonical base64url segments, strict JSON, `typ`, `alg`.
+    ///
+    /// # Errors
+    /// A [`Rejection`] with a `token.*` cause.
+    pub fn parse(text: &'a [u8], max_bytes: usize) -> Result<Self, Rejection> {
+        Self::parse_with_hash(text, TokenHash::of(text), max_bytes)
+    }
+
+    pub(crate) fn parse_with_hash(
+        text: &'a [u8],
+        hash: TokenHash,
+        max_bytes: usize,
+    ) -> Result<Self, Rejection> {
+        let jws = Jws::parse(text, max_bytes).map_err(malformed)?;
+        let header = jws.header().map_err(malformed)?;
+        check_type(header.typ())?;
+        let algorithm = header.alg().map_err(malformed)?;
+        let kid = header.kid().map(str::to_owned);
+        let claims = jws.claims().map_err(malformed)?;
+        let issuer = text_claim(&claims, "iss")?.to_owned();
+        drop(header);
+        drop(claims);
+        Ok(Self {
+            jws,
+            hash,
+            query: TokenQuery {
+                issuer,
+                kid,
+                algorithm,
+            },
+        })
+    }
+
+    /// The hash of the token's text.
+    #[must_use]
+    pub const fn hash(&self) -> TokenHash {
+        self.hash
+    }
+
+    /// Where to look for the key.
+    #[must_use]
+    pub const fn query(&self) -> &TokenQuery {
+        &self.query
+    }
+
+    /// Checks everything that does not depend on the route: issuer, algorithm, signature,
+    /// then the claims (RFC 9068 section 4).
+    ///
+    /// # Errors
+    /// A [`Rejection`] with a `token.*` cause.
+    pub fn verify(
+        &self,
+        rules: &IssuerRules,
+        key: &PublicKey,
+        now: UnixTime,
+    ) -> Result<AccessToken, Rejection> {
+        self.check_rules(rules)?;
+        self.jws
+            .verify(self.query.algorithm, key)
+            .map_err(|_| Rejection::new(Cause::TokenSignatureInvalid))?;
+        let claims = self.jws.claims().map_err(malformed)?;
+        let token = self.read_claims(&claims, rules)?;
+        token.check_time(rules.ahead, now)?;
+        Ok(token)
+    }
+
+    fn check_rules(&self, rules: &IssuerRules) -> Result<(), Rejection> {
+        if self.query.issuer != rules.issuer {
+            return Err(Rejection::new(Cause::TokenIssuerUnknown)
+                .expected(&rules.issuer)
+                .got(&self.query.issuer));
+        }
+        if !rules.algorithms.contains(self.query.algorithm) {
+            return Err(Rejection::new(Cause::TokenAlgUnacceptable)
+                .expected(rules.algorithms.to_string())
+                .got(self.query.algorithm.name()));
+        }
+        if self.query.kid.is_none() && !rules.leniency.missing_kid {
+            return Err(missing("kid"));
+        }
+        Ok(())
+    }
+
+    fn read_claims(
+        &self,
+        claims: &json::Object<'_>,
+        rules: &IssuerRules,
+    ) -> Result<AccessToken, Rejection> {
+        let lenient = rules.leniency;
+        Ok(AccessToken {
+            hash: self.hash,
+            issuer: self.query.issuer.clone(),
+            subject: text_claim(claims, "sub")?.to_owned(),
+            client_id: optional_text(claims, "client_id", lenient.missing_client_id)?,
+            audience: audience(claims)?,
+            scope: claims
+                .string("scope")
+                .map_err(|_| missing("scope"))?
+                .unwrap_or_default()
+                .to_owned(),
+            token_id: optional_text(claims, "jti", lenient.missing_jti)?,
+            issued_at: time_claim(claims, "iat")?,
+            expires_at: time_claim(claims, "exp")?,
+            not_before: optional_time(claims, "nbf")?,
+            confirmation: Confirmation::read(claims)?,
+            kid: self.query.kid.clone(),
+        })
+    }
+}
+
+impl fmt::Debug for UnverifiedToken<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UnverifiedToken")
+            .field("hash", &self.hash)
+            .field("query", &self.query)
+            .finish_non_exhaustive()
+    }
+}
+
+/// An access token whose issuer signature and claims were verified. Holds no token text.
+#[derive(Clone, Debug)]
+pub struct AccessToken {
+    hash: TokenHash,
+    issuer: String,
+    subject: String,
+    client_id: Option<String>,
+    audience: Vec<String>,
+    scope: String,
+    token_id: Option<String>,
+    issued_at: UnixTime,
+    expires_at: UnixTime,
+    not_before: Option<UnixTime>,
+    confirmation: Confirmation,
+    kid: Option<String>,
+}
+
+impl AccessToken {
+    /// SHA-256 of the token's text.
+    #[must_use]
+    pub const fn hash(&self) -> TokenHash {
+        self.hash
+    }
+
+    /// `iss`.
+    #[must_use]
+    pub fn issuer(&self) -> &str {
+        &self.issuer
+    }
+
+    /// `sub`: the identity.
+    #[must_use]
+    pub fn subject(&self) -> &str {
+        &self.subject
+    }
+
+    /// `client_id`; absent only where the issuer's rules allow it.
+    #[must_use]
+    pub fn client_id(&self) -> Option<&str> {
+        self.client_id.as_deref()
+    }
+
+    /// `aud`, as a list.
+    #[must_use]
+    pub fn audience(&self) -> &[String] {
+        &self.audience
+    }
+
+    /// `scope`, as the token has it: names separated by spaces.
+    #[must_use]
+    pub fn scope(&self) -> &str {
+        &self.scope
+    }
+
+    /// Whether `scope` contains this name.
+    #[must_use]
+    pub fn has_scope(&self, name: &str) -> bool {
+        self.scope.split(' ').any(|scope| scope == name)
+    }
+
+    /// `jti`, the token's non-secret handle; absent only where the issuer's rules allow it.
+    #[must_use]
+    pub fn token_id(&self) -> Option<&str> {
+        self.token_id.as_deref()
+    }
+
+    /// `iat`.
+    #[must_use]
+    pub const fn issued_at(&self) -> UnixTime {
+        self.issued_at
+    }
+
+    /// `exp`: the first second at which the token is no longer valid.
+    #[must_use]
+    pub const fn expires_at(&self) -> UnixTime {
+        self.expires_at
+    }
+
+    /// `cnf`.
+    #[must_use]
+    pub const fn confirmation(&self) -> Confirmation {
+        self.confirmation
+    }
+
+    /// The `kid` of the issuer key that signed the token.
+    #[must_use]
+    pub fn kid(&self) -> Option<&str> {
+        self.kid.as_deref()
+    }
+
+    /// `exp`, `nbf`, `iat` against now (RFC 9068 section 4, RFC 7519 section 4.1). `exp` has
+    /// no leeway: a token is never used beyond it.
+    pub(crate) fn check_time(&self, ahead: u64, now: UnixTime) -> Result<ValidNow, Rejection> {
+        if now >= self.expires_at {
+            return Err(Rejection::new(Cause::TokenExpired)
+                .expected(format!("before {}", self.expires_at.as_secs()))
+                .got(now.as_secs().to_string()));
+        }
+        let latest = now.plus(ahead);
+        if self.issued_at > latest
+            || self
+                .not_before
+                .is_some_and(|not_before| not_before > latest)
+        {
+            return Err(Rejection::new(Cause::TokenNotYetValid));
+        }
+        Ok(ValidNow(()))
+    }
+
+    /// Exact comparison with each member of `aud` (RFC 9068 section 4).
+    pub(crate) fn check_audience(&self, resource: &str) -> Result<ForThisResource, Rejection> {
+        if self.audience.iter().any(|audience| audience == resource) {
+            return Ok(ForThisResource(()));
+        }
+        Err(Rejection::new(Cause::TokenAudienceMismatch)
+            .expected(resource)
+            .got(self.audience.join(" ")))
+    }
+}
+
+/// Says that the token was valid at the moment of the check.
+#[derive(Debug)]
+pub(crate) struct ValidNow(());
+
+/// Says that the token is meant for the resource of the route.
+#[derive(Debug)]
+pub(crate) struct ForThisResource(());
+
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "every other fault of the form has the one cause for malformed tokens"
+)]
+fn malformed(error: JwsError) -> Rejection {
+    let cause = match error {
+        JwsError::Critical | JwsError::UnencodedPayload => Cause::TokenCritical,
+        JwsError::Algorithm(_) => Cause::TokenAlgUnacceptable,
+        JwsError::TooLarge => Cause::TokenSize,
+        _ => Cause::TokenMalformed,
+    };
+    Rejection::new(cause).got(error.to_string())
+}
+
+/// RFC 9068 section 4: `at+jwt` or `application/at+jwt`, anything else refused. Media types
+/// compare without regard to case.
+fn check_type(typ: Option<&str>) -> Result<(), Rejection> {
+    let typ = typ.unwrap_or("no typ");
+    let bare = match typ.split_once('/') {
+        Some((kind, rest)) if kind.eq_ignore_ascii_case("application") => rest,
+        _ => typ,
+    };
+    if bare.eq_ignore_ascii_case(ACCESS_TOKEN_TYPE) {
+        return Ok(());
+    }
+    Err(Rejection::new(Cause::TokenTyp)
+        .expected(ACCESS_TOKEN_TYPE)
+        .got(typ))
+}
+
+fn missing(name: &str) -> Rejection {
+    Rejection::new(Cause::TokenClaimInvalid).expected(format!("a valid {name}"))
+}
+
+fn text_claim<'c>(claims: &'c json::Object<'_>, name: &str) -> Result<&'c str, Rejection> {
+    claims
+        .string(name)
+        .ok()
+        .flatten()
+        .filter(|text| !text.is_empty())
+        .ok_or_else(|| missing(name))
+}
+
+fn optional_text(
+    claims: &json::Object<'_>,
+    name: &str,
+    may_lack: bool,
+) -> Result<Option<String>, Rejection> {
+    if may_lack && claims.get(name).is_none() {
+        return Ok(None);
+    }
+    text_claim(claims, name).map(|text| Some(text.to_owned()))
+}
+
+fn time_claim(claims: &json::Object<'_>, name: &str) -> Result<UnixTime, Rejection> {
+    optional_time(claims, name)?.ok_or_else(|| missing(name))
+}
+
+fn optional_time(claims: &json::Object<'_>, name: &str) -> Result<Option<UnixTime>, Rejection> {
+    match claims.unsigned(name) {
+        Ok(Some(seconds)) if seconds <= MAX_TIME => Ok(Some(UnixTime::from_secs(seconds))),
+        Ok(None) => Ok(None),
+        _ => Err(missing(name)),
+    }
+}
+
+fn audience(claims: &json::Object<'_>) -> Result<Vec<String>, Rejection> {
+    let audience = claims
+        .strings("aud")
+        .ok()
+        .flatten()
+        .filter(|audience| !audience.is_empty())
+        .ok_or_else(|| missing("aud"))?;
+    Ok(audience.into_iter().map(str::to_owned).collect())
+}

@@ -1,0 +1,289 @@
+//! Minting access tokens, so that binding cannot be forgotten.
+//!
+//! Three values stand between a request and a token in a client's hands. A
+//! [`Binding`] says whom the token is bound to, and its usual form holds a
+//! [`SenderConstraint`] that only a verified proof makes. An [`UnsignedToken`]
+//! becomes a [`Minted`] one by a signature made wherever the key lives. And a
+//! `Minted` token gives its text away only against [`IssuanceRecorded`], which the
+//! store makes after the commit: no token works that no record knows.
+//!
+//! This module does not decide who may have a token.
+
+use std::fmt;
+
+use super::{ACCESS_TOKEN_TYPE, TokenHash};
+use crate::jose::{Algorithm, Jkt, SigningInput};
+use crate::json_text::ObjectText;
+use crate::time::UnixTime;
+
+/// The claims of a token to be minted (RFC 9068 section 2.2).
+#[derive(Clone, Debug)]
+pub struct AccessTokenClaims<'a> {
+    /// `iss`: the issuer identifier.
+    pub issuer: &'a str,
+    /// `sub`: the identity.
+    pub subject: &'a str,
+    /// `client_id`.
+    pub client_id: &'a str,
+    /// `aud`: one string when there is one, else an array.
+    pub audience: &'a [String],
+    /// `scope`: names separated by single spaces; left out when empty.
+    pub scope: &'a str,
+    /// `jti`: the handle, `tok_…`.
+    pub token_id: &'a str,
+    /// `iat`, also `nbf`.
+    pub issued_at: UnixTime,
+    /// `exp`.
+    pub expires_at: UnixTime,
+}
+
+/// Whom a token is bound to.
+#[derive(Clone, Debug)]
+pub enum Binding {
+    /// To the key whose possession was proven.
+    Constrained(SenderConstraint),
+    /// To nobody, because an operator exempted the client.
+    Unconstrained(danger::Unconstrained),
+}
+
+impl Binding {
+    /// The thumbprint of the key, if bound to one.
+    #[must_use]
+    pub const fn jkt(&self) -> Option<Jkt> {
+        match self {
+            Self::Constrained(constraint) => Some(constraint.jkt()),
+            Self::Unconstrained(_) => None,
+        }
+    }
+
+    /// The token type the client is told (RFC 9449 section 5): never `Bearer` for a bound token.
+    #[must_use]
+    pub const fn token_type(&self) -> &'static str {
+        match self {
+            Self::Constrained(SenderConstraint::Dpop(_)) => "DPoP",
+            Self::Unconstrained(_) => "Bearer",
+        }
+    }
+
+    /// The name of the method in records and metrics.
+    #[must_use]
+    pub const fn method(&self) -> &'static str {
+        match self {
+            Self::Constrained(SenderConstraint::Dpop(_)) => "dpop",
+            Self::Unconstrained(_) => "none",
+        }
+    }
+}
+
+/// The witness that possession of a key was proven. Only verification makes one:
+///
+/// ```compile_fail
+/// use keybound_proto::jose::Jkt;
+/// use keybound_proto::token::{ProvenKey, SenderConstraint};
+/// let jkt: Jkt = "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I".parse().unwrap();
+/// let forged = SenderConstraint::Dpop(ProvenKey(jkt));
+/// ```
+///
+/// The thumbprint alone is public and proves nothing:
+///
+/// ```
+/// use keybound_proto::jose::Jkt;
+/// use keybound_proto::token::SenderConstraint;
+/// let jkt: Jkt = "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I".parse().unwrap();
+/// let same = |constraint: &SenderConstraint| constraint.jkt() == jkt;
+/// # let _ = same;
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SenderConstraint {
+    /// Proven by a DPoP proof (RFC 9449).
+    #[expect(
+        private_interfaces,
+        reason = "nobody outside this crate may make the witness"
+    )]
+    Dpop(ProvenKey),
+}
+
+/// A key whose possession was proven by a signature over the request at hand.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ProvenKey(Jkt);
+
+impl ProvenKey {
+    /// Made only where a signature was just verified with this key.
+    pub(crate) const fn assertion(jkt: Jkt) -> Self {
+        Self(jkt)
+    }
+}
+
+impl SenderConstraint {
+    /// The thumbprint of the proven key.
+    #[must_use]
+    pub const fn jkt(&self) -> Jkt {
+        match self {
+            Self::Dpop(key) => key.0,
+        }
+    }
+}
+
+/// Choices that give protection away. Each is a named type, so that a search for
+/// `danger` finds every place that makes one.
+pub mod danger {
+    /// An operator's explicit, recorded decision that one client gets bearer tokens.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct Unconstrained {
+        client_id: String,
+    }
+
+    impl Unconstrained {
+        /// The client's configuration says `unconstrained = true`.
+        #[must_use]
+        pub fn operator_exemption(client_id: &str) -> Self {
+            Self {
+                client_id: client_id.to_owned(),
+            }
+        }
+
+        /// The exempted client.
+        #[must_use]
+        pub fn client_id(&self) -> &str {
+            &self.client_id
+        }
+    }
+}
+
+/// A token that still needs the issuer's signature over [`UnsignedToken::bytes`].
+pub struct UnsignedToken {
+    input: SigningInput,
+    token_id: String,
+    jkt: Option<Jkt>,
+}
+
+impl UnsignedToken {
+    /// Writes header and claims. The header's order and the `kb-` prefix of `kid` make the
+    /// token's head a constant that scanners recognise.
+    #[must_use]
+    pub fn new(
+        claims: &AccessTokenClaims<'_>,
+        binding: &Binding,
+        kid: &str,
+        algorithm: Algorithm,
+    ) -> Self {
+        let header = ObjectText::new()
+            .string("typ", ACCESS_TOKEN_TYPE)
+            .string("alg", algorithm.name())
+            .string("kid", kid)
+            .finish();
+        let jkt = binding.jkt();
+        Self {
+            input: SigningInput::new(&header, &claims_text(claims, jkt)),
+            token_id: claims.token_id.to_owned(),
+            jkt,
+        }
+    }
+
+    /// What to sign.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        self.input.bytes()
+    }
+
+    /// Adds the signature in JOSE form.
+    #[must_use]
+    pub fn attach(self, signature: &[u8]) -> Minted {
+        let text = self.input.attach(signature);
+        Minted {
+            hash: TokenHash::of(text.as_bytes()),
+            text,
+            token_id: self.token_id,
+            jkt: self.jkt,
+        }
+    }
+}
+
+impl fmt::Debug for UnsignedToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UnsignedToken")
+            .field("token_id", &self.token_id)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A signed token that no client has heard of yet.
+pub struct Minted {
+    text: String,
+    hash: TokenHash,
+    token_id: String,
+    jkt: Option<Jkt>,
+}
+
+impl Minted {
+    /// SHA-256 of the token's text, for the record.
+    #[must_use]
+    pub const fn hash(&self) -> TokenHash {
+        self.hash
+    }
+
+    /// The handle, `tok_…`.
+    #[must_use]
+    pub fn token_id(&self) -> &str {
+        &self.token_id
+    }
+
+    /// The key the token is bound to.
+    #[must_use]
+    pub const fn jkt(&self) -> Option<Jkt> {
+        self.jkt
+    }
+
+    /// The token's text, against the witness that this very token was recorded. A witness
+    /// for another token gives nothing.
+    #[must_use]
+    pub fn release(self, recorded: &IssuanceRecorded) -> Option<String> {
+        (recorded.0 == self.hash).then_some(self.text)
+    }
+}
+
+impl fmt::Debug for Minted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Minted")
+            .field("token_id", &self.token_id)
+            .field("hash", &self.hash)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The witness that an issuance is on stable storage.
+#[derive(Debug)]
+pub struct IssuanceRecorded(TokenHash);
+
+impl IssuanceRecorded {
+    /// For stores only: the record of the token with this hash is committed.
+    #[must_use]
+    pub const fn assertion(hash: TokenHash) -> Self {
+        Self(hash)
+    }
+}
+
+fn claims_text(claims: &AccessTokenClaims<'_>, jkt: Option<Jkt>) -> String {
+    let text = ObjectText::new()
+        .string("iss", claims.issuer)
+        .string("sub", claims.subject)
+        .string("client_id", claims.client_id)
+        .one_or_many("aud", claims.audience);
+    let text = if claims.scope.is_empty() {
+        text
+    } else {
+        text.string("scope", claims.scope)
+    };
+    let text = text
+        .string("jti", claims.token_id)
+        .unsigned("iat", claims.issued_at.as_secs())
+        .unsigned("nbf", claims.issued_at.as_secs())
+        .unsigned("exp", claims.expires_at.as_secs());
+    match jkt {
+        Some(jkt) => {
+            let cnf = ObjectText::new().string("jkt", &jkt.to_string()).finish();
+            text.raw("cnf", &cnf).finish()
+        }
+        None => text.finish(),
+    }
+}

@@ -1,0 +1,30 @@
+//! Access tokens and what is made around them: hashes, confirmations, minting,
+//! client assertions, the gateway's own assertion, and opaque artefacts.
+//!
+//! Untrusted and trusted forms are different types, and only verification turns
+//! one into the other. This module does not know requests or proofs; the order
+//! in which a request is checked is in [`crate::verify`].
+
+mod access;
+pub mod artefact;
+pub mod assertion;
+mod confirmation;
+mod hash;
+pub mod identity;
+mod mint;
+
+pub use self::access::{AccessToken, IssuerRules, Leniency, TokenQuery, UnverifiedToken};
+pub(crate) use self::access::{ForThisResource, ValidNow};
+pub use self::confirmation::Confirmation;
+pub use self::hash::TokenHash;
+pub(crate) use self::mint::ProvenKey;
+pub use self::mint::{
+    AccessTokenClaims, Binding, IssuanceRecorded, Minted, SenderConstraint, UnsignedToken, danger,
+};
+
+/// The JWT type of an access token (RFC 9068 section 2.1).
+pub const ACCESS_TOKEN_TYPE: &str = "at+jwt";
+
+/// The last second of the year 9999. A time beyond it is a fault (milliseconds,
+/// an overflow), never "valid for ever".
+pub(crate) const MAX_TIME: u64 = 253_402_300_799;

@@ -1,0 +1,95 @@
+//! The order of the checks, enforced by types.
+//!
+//! ```text
+//! Received ──begin──▶ Unkeyed ──with_token──▶ Unjudged ──judge──▶ Unredeemed ──redeem──▶ Verified
+//!  headers    form,     wants    issuer,        wants   revocation,   wants     replay
+//!             proof     a        audience,      a view  scope         a record  insert
+//!             claims    token    ath, cnf,
+//!                                signature
+//! ```
+//!
+//! Each state is named for what it still wants and is consumed by the step that
+//! gives it. A check's success is a value the next step takes, so a skipped check
+//! does not compile. The proof's signature comes after its key was found to be
+//! the token's, so strangers with throw-away keys cost no curve arithmetic, and
+//! the replay log is written last, so nothing is written for a request that fails.
+//!
+//! This module does no I/O: keys, revocations and the replay log are asked by the
+//! caller, whose answers come back as [`AccessToken`], [`NotRevoked`] and
+//! [`Recorded`]. It does not decide enforcement modes; see [`Permitted`].
+//!
+//! [`AccessToken`]: crate::token::AccessToken
+
+mod presented;
+mod proof_only;
+mod replay;
+mod request;
+
+pub use self::presented::{HeaderField, Presented};
+pub use self::proof_only::{ProofPresented, UnredeemedProof, begin_proof};
+pub use self::replay::{Recorded, ReplayHashKey, ReplayQuery};
+pub use self::request::{
+    NotRevoked, Received, Requirements, RevocationQuery, Unjudged, Unkeyed, Unredeemed, Verified,
+};
+
+use crate::dpop::ProofWindow;
+use crate::jose::AlgorithmSet;
+
+/// What a server takes in proofs and tokens, whatever the route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Profile {
+    /// Algorithms taken in proofs.
+    pub proof_algorithms: AlgorithmSet,
+    /// How old and how far ahead a proof may be.
+    pub window: ProofWindow,
+    /// The largest access token, in bytes.
+    pub max_token_bytes: usize,
+    /// The largest proof, in bytes.
+    pub max_proof_bytes: usize,
+}
+
+impl Default for Profile {
+    /// ES256 and EdDSA, 60 s back, 10 s ahead, 8 KiB each.
+    fn default() -> Self {
+        Self {
+            proof_algorithms: AlgorithmSet::PROOF_DEFAULT,
+            window: ProofWindow::default(),
+            max_token_bytes: 8192,
+            max_proof_bytes: 8192,
+        }
+    }
+}
+
+/// What a gateway may forward, and nothing else.
+#[derive(Debug)]
+pub enum Permitted {
+    /// A bound token, with possession proven for this request.
+    Bound(Verified),
+    /// A verified token that is not bound, on a route that still takes such tokens.
+    Unbound(Exemption),
+    /// A route without enforcement: credentials were not read.
+    Unchecked(RouteOff),
+}
+
+/// A verified, unbound token on a route that an operator lets take them. The
+/// enforcement modes `observe` and `prefer` will make it; `require` never does.
+#[derive(Debug)]
+pub struct Exemption {
+    #[expect(
+        dead_code,
+        reason = "only `observe` and `prefer`, which follow, make one"
+    )]
+    never: std::convert::Infallible,
+}
+
+/// An operator's decision that a route is not enforced.
+#[derive(Debug)]
+pub struct RouteOff(());
+
+impl RouteOff {
+    /// The route's configuration says `enforcement = "off"`.
+    #[must_use]
+    pub const fn operator_decision() -> Self {
+        Self(())
+    }
+}
