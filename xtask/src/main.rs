@@ -47,6 +47,7 @@ fn run(arguments: &[String]) -> Result<(), Failure> {
         "bench" => verbs::bench::run(rest),
         "fuzz" => verbs::fuzz::run(rest),
         "mutants" => verbs::mutants::run(rest),
+        "vectors" => verbs::vectors::run(rest),
         "docs" => verbs::docs::run(rest),
         "dist" => verbs::dist::run(rest),
         "help" | "--help" | "-h" => {

@@ -10,3 +10,4 @@ pub(crate) mod fuzz;
 pub(crate) mod interop;
 pub(crate) mod mutants;
 pub(crate) mod test;
+pub(crate) mod vectors;
