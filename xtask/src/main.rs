@@ -16,6 +16,7 @@ mod command;
 mod failure;
 mod needs;
 mod paths;
+mod refusals;
 mod summary;
 mod verbs;
 

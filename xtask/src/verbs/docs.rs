@@ -5,13 +5,21 @@ use std::path::{Path, PathBuf};
 use crate::command::Run;
 use crate::failure::Failure;
 use crate::paths;
+use crate::refusals;
 use crate::summary::Summary;
 
-/// With `--check` only the links are looked at, which takes no compiler.
+/// With `--check` nothing is written and no compiler runs.
 pub(crate) fn run(options: &[String]) -> Result<(), Failure> {
     let mut summary = Summary::default();
+    let check_only = options.iter().any(|option| option == "--check");
+    let refusals = if check_only {
+        refusals::check
+    } else {
+        refusals::write
+    };
+    summary.step("refusals", refusals);
     summary.step("links", links);
-    if options.iter().any(|option| option == "--check") {
+    if check_only {
         summary.not_run("API documentation", "left out with --check");
     } else {
         summary.step("API documentation", || {
