@@ -1,1 +1,10 @@
-//! placeholder
+//! The data plane of Keybound: listeners with strict HTTP framing, the gateway, the
+//! receiver of signals, the event spool, health endpoints and graceful drain.
+
+pub mod body;
+pub mod framing;
+pub mod listener;
+mod refusal;
+mod shutdown;
+
+pub use shutdown::{Drained, Shutdown, ShutdownTrigger};
