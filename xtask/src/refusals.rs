@@ -44,7 +44,9 @@ fn text() -> String {
          what the refusal suggests when a genuine token was involved.\n\n",
     );
     let mut area = "";
-    for cause in Cause::ALL {
+    let mut causes = Cause::ALL.to_vec();
+    causes.sort_by_key(|cause| cause.id());
+    for cause in causes {
         let this_area = cause.id().split('.').next().unwrap_or_default();
         if this_area != area {
             area = this_area;
@@ -55,7 +57,7 @@ fn text() -> String {
                  |---|---|---|---|---|---|---|\n"
             );
         }
-        page.push_str(&row(*cause));
+        page.push_str(&row(cause));
     }
     page
 }

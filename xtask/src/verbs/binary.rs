@@ -7,33 +7,43 @@ use serde_json::Value;
 use crate::command::Run;
 use crate::failure::Failure;
 
-/// Runs a cargo build with the given arguments and gives back the `keybound` executable it made.
-pub(crate) fn build(arguments: &[&str]) -> Result<PathBuf, Failure> {
-    let mut executable = None;
+/// The executables that a build made and that other verbs run.
+#[derive(Debug, Default)]
+pub(crate) struct Built {
+    /// The program itself.
+    pub(crate) keybound: PathBuf,
+    /// The program that computes the test vectors, where the build included examples.
+    pub(crate) vectors: Option<PathBuf>,
+}
+
+/// Runs a cargo build with the given arguments and gives back the executables it made.
+pub(crate) fn build(arguments: &[&str]) -> Result<Built, Failure> {
+    let mut keybound = None;
+    let mut vectors = None;
     Run::cargo()
         .arguments(arguments)
         .arguments(["--message-format=json-render-diagnostics"])
         .wait_for_lines(|line| {
-            if let Some(path) = keybound_executable(line) {
-                executable = Some(path);
-            }
+            keybound = executable(line, "keybound", "bin").or_else(|| keybound.take());
+            vectors = executable(line, "vectors", "example").or_else(|| vectors.take());
         })?;
-    executable.ok_or_else(|| {
-        Failure::Findings(vec![format!(
+    match keybound {
+        Some(keybound) => Ok(Built { keybound, vectors }),
+        None => Err(Failure::Findings(vec![format!(
             "`cargo {}` built no executable named keybound",
             arguments.join(" ")
-        )])
-    })
+        )])),
+    }
 }
 
-/// The path in cargo's message about the program itself, not about its test harness.
-fn keybound_executable(message: &str) -> Option<PathBuf> {
+/// The path in cargo's message about this target itself, not about its test harness.
+fn executable(message: &str, name: &str, kind: &str) -> Option<PathBuf> {
     let message: Value = serde_json::from_str(message).ok()?;
-    let is_program = message.get("reason")?.as_str()? == "compiler-artifact"
-        && message.pointer("/target/name")?.as_str()? == "keybound"
-        && message.pointer("/target/kind/0")?.as_str()? == "bin"
+    let is_wanted = message.get("reason")?.as_str()? == "compiler-artifact"
+        && message.pointer("/target/name")?.as_str()? == name
+        && message.pointer("/target/kind/0")?.as_str()? == kind
         && message.pointer("/profile/test")?.as_bool() == Some(false);
-    if !is_program {
+    if !is_wanted {
         return None;
     }
     message.get("executable")?.as_str().map(PathBuf::from)
@@ -51,10 +61,12 @@ mod tests {
 
     #[test]
     fn the_program_and_nothing_else() {
-        assert_eq!(keybound_executable(&message("keybound", "bin", true)), None);
-        assert_eq!(keybound_executable(&message("xtask", "bin", false)), None);
-        assert_eq!(keybound_executable("warning: text"), None);
-        let path = keybound_executable(&message("keybound", "bin", false));
+        let program = |message: &str| executable(message, "keybound", "bin");
+        assert_eq!(program(&message("keybound", "bin", true)), None);
+        assert_eq!(program(&message("keybound", "example", false)), None);
+        assert_eq!(program(&message("xtask", "bin", false)), None);
+        assert_eq!(program("warning: text"), None);
+        let path = program(&message("keybound", "bin", false));
         assert_eq!(path, Some(PathBuf::from("/t/keybound")));
     }
 }

@@ -1,5 +1,6 @@
 //! `check`: format, lints and, where cargo-deny is installed, the dependency rules.
 
+use super::docs;
 use crate::command::Run;
 use crate::failure::Failure;
 use crate::needs::{self, Consent};
@@ -9,6 +10,7 @@ pub(crate) fn run(options: &[String]) -> Result<(), Failure> {
     needs::satisfy(&needs::rust_components(), Consent::from_options(options))?;
     let mut summary = Summary::default();
     format_and_lints(&mut summary);
+    summary.step("documents", docs::check);
     if Run::cargo()
         .arguments(["deny", "--version"])
         .answer()

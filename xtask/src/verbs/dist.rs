@@ -25,7 +25,8 @@ pub(crate) fn run(_options: &[String]) -> Result<(), Failure> {
         "dist",
         "--package",
         "keybound",
-    ])?;
+    ])?
+    .keybound;
     let name = format!("keybound-{}-{}", env!("CARGO_PKG_VERSION"), host()?);
     let parent = keybound
         .parent()

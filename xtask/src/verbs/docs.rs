@@ -10,26 +10,41 @@ use crate::summary::Summary;
 
 /// With `--check` nothing is written and no compiler runs.
 pub(crate) fn run(options: &[String]) -> Result<(), Failure> {
-    let mut summary = Summary::default();
-    let check_only = options.iter().any(|option| option == "--check");
-    let refusals = if check_only {
-        refusals::check
-    } else {
-        refusals::write
-    };
-    summary.step("refusals", refusals);
-    summary.step("links", links);
-    if check_only {
-        summary.not_run("API documentation", "left out with --check");
-    } else {
-        summary.step("API documentation", || {
-            Run::cargo()
-                .arguments(["doc", "--workspace", "--no-deps", "--locked"])
-                .environment("RUSTDOCFLAGS", "-D warnings")
-                .wait()
-        });
+    match options {
+        [] => {}
+        [only] if only == "--check" => return check(),
+        _ => {
+            return Err(Failure::Usage(
+                "`cargo xtask docs` knows the option `--check` only".to_owned(),
+            ));
+        }
     }
+    let mut summary = Summary::default();
+    summary.step("refusals", refusals::write);
+    summary.step("reference", reference);
+    summary.step("links", links);
+    summary.step("API documentation", || {
+        Run::cargo()
+            .arguments(["doc", "--workspace", "--no-deps", "--locked"])
+            .environment("RUSTDOCFLAGS", "-D warnings")
+            .wait()
+    });
     summary.finish()
+}
+
+/// What can be checked without a compiler. That the pages made from the program are current is a
+/// test of the program.
+pub(crate) fn check() -> Result<(), Failure> {
+    refusals::check()?;
+    links()
+}
+
+/// The pages of the reference that the program writes about itself.
+fn reference() -> Result<(), Failure> {
+    Run::cargo()
+        .arguments(["run", "--locked", "--package", "keybound", "--"])
+        .arguments(["reference", "docs/reference"])
+        .wait()
 }
 
 /// Every relative link of every document names a file that exists and, where it has a fragment, a

@@ -10,8 +10,8 @@ use crate::paths;
 
 pub(crate) fn run(options: &[String]) -> Result<(), Failure> {
     needs::satisfy(&needs::interop(), Consent::from_options(options))?;
-    let keybound = binary::build(&["build", "--locked", "--package", "keybound"])?;
-    against(&keybound)
+    let built = binary::build(&["build", "--locked", "--package", "keybound"])?;
+    against(&built.keybound)
 }
 
 /// Runs every interop test against this executable. Each test file starts and ends its own servers

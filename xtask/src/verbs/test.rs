@@ -5,7 +5,8 @@
 
 use std::path::Path;
 
-use super::{binary, check, interop};
+use super::binary::{self, Built};
+use super::{check, docs, interop, vectors};
 use crate::command::Run;
 use crate::failure::Failure;
 use crate::needs::{self, Consent};
@@ -22,21 +23,32 @@ pub(crate) fn run(options: &[String]) -> Result<(), Failure> {
 
     let mut summary = Summary::default();
     check::format_and_lints(&mut summary);
-    let keybound = summary.step("build", build);
-    if let Some(keybound) = keybound {
-        summary.step("tests", workspace_tests);
-        if with_interop {
-            summary.step("interop", || interop::against(&keybound));
-        } else {
-            summary.not_run("interop", "left out with --without-interop");
-        }
-        summary.step("demo", || demo(&keybound));
-    } else {
-        for name in ["tests", "interop", "demo"] {
-            summary.not_run(name, "the build failed");
+    summary.step("documents", docs::check);
+    match summary.step("build", build) {
+        Some(built) => after_the_build(&mut summary, &built, with_interop),
+        None => {
+            for name in ["tests", "vectors", "interop", "demo"] {
+                summary.not_run(name, "the build failed");
+            }
         }
     }
     summary.finish()
+}
+
+fn after_the_build(summary: &mut Summary, built: &Built, with_interop: bool) {
+    summary.step("tests", workspace_tests);
+    summary.step("vectors", || match &built.vectors {
+        Some(program) => vectors::check(program),
+        None => Err(Failure::Findings(vec![
+            "the build made no example named vectors".to_owned(),
+        ])),
+    });
+    if with_interop {
+        summary.step("interop", || interop::against(&built.keybound));
+    } else {
+        summary.not_run("interop", "left out with --without-interop");
+    }
+    summary.step("demo", || demo(&built.keybound));
 }
 
 fn refuse_unknown(options: &[String]) -> Result<(), Failure> {
@@ -54,7 +66,7 @@ fn refuse_unknown(options: &[String]) -> Result<(), Failure> {
 }
 
 /// Builds what the tests need, with the same features and profile that they use.
-fn build() -> Result<std::path::PathBuf, Failure> {
+fn build() -> Result<Built, Failure> {
     binary::build(&["test", "--workspace", "--locked", "--no-run"])
 }
 

@@ -32,40 +32,71 @@ struct File {
 }
 
 pub(crate) fn run(options: &[String]) -> Result<(), Failure> {
-    let check_only = match options {
-        [] => false,
-        [only] if only == "--check" => true,
-        _ => {
-            return Err(Failure::Usage(
-                "`cargo xtask vectors` knows the option `--check` only".to_owned(),
-            ));
-        }
+    let example = || {
+        Run::cargo()
+            .arguments(["run", "--quiet", "--locked", "--package", "keybound-proto"])
+            .arguments(["--example", "vectors", "--"])
     };
-    let directory = paths::root().join("vectors");
-    let made = make(check_only, &directory)?;
+    match options {
+        [] => write(example()),
+        [only] if only == "--check" => check_with(example()),
+        _ => Err(Failure::Usage(
+            "`cargo xtask vectors` knows the option `--check` only".to_owned(),
+        )),
+    }
+}
+
+/// As `--check`, with a program that is built already.
+pub(crate) fn check(program: &Path) -> Result<(), Failure> {
+    check_with(Run::new(&program.to_string_lossy()))
+}
+
+fn directory() -> PathBuf {
+    paths::root().join("vectors")
+}
+
+fn write(program: Run) -> Result<(), Failure> {
+    program.arguments([directory()]).wait()?;
+    let files = read_files(&directory())?;
+    paths::write(&directory().join("README.md"), &describe(&files))?;
+    report(&files, coverage(&files))
+}
+
+/// Computes the vectors into a temporary place and compares.
+fn check_with(program: Run) -> Result<(), Failure> {
+    let fresh = std::env::temp_dir().join(format!("keybound-vectors-{}", std::process::id()));
+    paths::create_directory(&fresh)?;
+    let made = program.arguments([&fresh]).wait();
     let mut findings = Vec::new();
-    for (fresh, committed) in made {
-        if paths::read(&fresh)? != std::fs::read_to_string(&committed).unwrap_or_default() {
+    for path in paths::files_under(&fresh, ".json") {
+        let committed = directory().join(path.strip_prefix(&fresh).unwrap_or(&path));
+        if !same(&committed, &paths::read(&path)?) {
             findings.push(stale(&committed));
         }
     }
-    let files = read_files(&directory)?;
+    // A temporary directory that stays behind harms nobody.
+    let _ = std::fs::remove_dir_all(&fresh);
+    made?;
+    let files = read_files(&directory())?;
+    let readme = directory().join("README.md");
+    if !same(&readme, &describe(&files)) {
+        findings.push(stale(&readme));
+    }
     findings.extend(coverage(&files));
-    let readme = directory.join("README.md");
-    let text = describe(&files);
-    if check_only {
-        if std::fs::read_to_string(&readme).unwrap_or_default() != text {
-            findings.push(stale(&readme));
-        }
-    } else {
-        paths::write(&readme, &text)?;
+    report(&files, findings)
+}
+
+fn same(committed: &Path, text: &str) -> bool {
+    std::fs::read_to_string(committed).is_ok_and(|committed| committed == text)
+}
+
+fn report(files: &[File], findings: Vec<String>) -> Result<(), Failure> {
+    if !findings.is_empty() {
+        return Err(Failure::Findings(findings));
     }
-    if findings.is_empty() {
-        let count: usize = files.iter().map(|file| file.vectors.len()).sum();
-        println!("{} files, {count} vectors", files.len());
-        return Ok(());
-    }
-    Err(Failure::Findings(findings))
+    let count: usize = files.iter().map(|file| file.vectors.len()).sum();
+    println!("{} files, {count} vectors", files.len());
+    Ok(())
 }
 
 fn stale(path: &Path) -> String {
@@ -74,33 +105,6 @@ fn stale(path: &Path) -> String {
         "`{}` is not current; run `cargo xtask vectors`",
         shown.display()
     )
-}
-
-/// Runs the program that computes vectors: into the repository, or beside it for comparison. Gives
-/// back what is to be compared.
-fn make(check_only: bool, directory: &Path) -> Result<Vec<(PathBuf, PathBuf)>, Failure> {
-    let destination = if check_only {
-        std::env::temp_dir().join(format!("keybound-vectors-{}", std::process::id()))
-    } else {
-        directory.to_path_buf()
-    };
-    paths::create_directory(&destination)?;
-    Run::cargo()
-        .arguments(["run", "--quiet", "--locked", "--package", "keybound-proto"])
-        .arguments(["--example", "vectors", "--"])
-        .arguments([&destination])
-        .wait()?;
-    if !check_only {
-        return Ok(Vec::new());
-    }
-    let fresh = paths::files_under(&destination, ".json");
-    Ok(fresh
-        .into_iter()
-        .filter_map(|path| {
-            let committed = directory.join(path.strip_prefix(&destination).ok()?);
-            Some((path, committed))
-        })
-        .collect())
 }
 
 /// Our own files; what standards print is kept as they print it and has no expectations.
