@@ -15,7 +15,7 @@ use super::{
     rsa,
 };
 use crate::{
-    base64url::{self, Base64UrlError},
+    base64url,
     json::{JsonError, Object},
 };
 
@@ -149,7 +149,6 @@ fn read_ec(object: &Object<'_>) -> Result<PublicKey, JwkError> {
     };
     let size = curve.coordinate_bytes();
     let mut buffer = [UNCOMPRESSED; MAX_POINT_BYTES];
-    let malformed = |member| JwkError::Malformed { member };
     let (_, coordinates) = buffer.split_at_mut(1);
     let (x, rest) = coordinates.split_at_mut(size);
     let (y, _) = rest.split_at_mut(size);
@@ -157,7 +156,7 @@ fn read_ec(object: &Object<'_>) -> Result<PublicKey, JwkError> {
     fill(object, "y", y)?;
     let point = buffer
         .get(..size.saturating_mul(2).saturating_add(1))
-        .ok_or(malformed("x"))?;
+        .ok_or(JwkError::Malformed { member: "x" })?;
     PublicKey::from_ec_point(curve, point)
 }
 
@@ -201,13 +200,10 @@ fn number<'b>(
 ) -> Result<&'b [u8], JwkError> {
     let malformed = JwkError::Malformed { member };
     let encoded = text(object, member)?.as_bytes();
-    // RFC 4648: four characters stand for three bytes.
-    if encoded.len() / 4 * 3 > out.len() {
+    // RFC 4648 section 4: four characters stand for three bytes.
+    if encoded.len() > out.len().saturating_mul(4).div_ceil(3) {
         return Err(JwkError::WeakKey);
     }
-    let written = base64url::decode_into(encoded, out).map_err(|error| match error {
-        Base64UrlError::Length => JwkError::WeakKey,
-        Base64UrlError::Character | Base64UrlError::TrailingBits => malformed,
-    })?;
+    let written = base64url::decode_into(encoded, out).map_err(|_| malformed)?;
     out.get(..written).ok_or(malformed)
 }

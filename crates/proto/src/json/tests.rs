@@ -246,10 +246,9 @@ proptest! {
         let twice = format!("{{{}}}", members.join(","));
 
         let wrap = |inner: &str| format!("{}{inner}{}", "{\"w\":".repeat(depth), "}".repeat(depth));
-        let deepest = depth + 2 <= MAX_DEPTH || others.is_empty();
-        prop_assert!(deepest);
-        prop_assert!(Object::parse(wrap(&once).as_bytes()).is_ok());
-        prop_assert_eq!(Object::parse(wrap(&twice).as_bytes()), Err(JsonError::DuplicateMember));
+        let (once, twice) = (wrap(&once), wrap(&twice));
+        prop_assert!(Object::parse(once.as_bytes()).is_ok());
+        prop_assert_eq!(Object::parse(twice.as_bytes()), Err(JsonError::DuplicateMember));
     }
 
     /// A lenient reader agrees with whatever this one accepts.
