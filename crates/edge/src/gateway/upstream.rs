@@ -1,0 +1,205 @@
+//! Connections to one upstream: plain HTTP/1.1 (RFC 9112), kept and reused.
+//!
+//! A connection goes back to the pool only after a complete exchange, and comes out of it
+//! only when the library reports it idle, open and with nothing unread, so that an answer
+//! never reaches another request. Nothing is ever sent twice: when a pooled connection turns
+//! out to be closed before the first byte of a request was written, that request, which the
+//! library hands back unsent, goes over a new one; every other failure is the caller's answer.
+//!
+//! Not here: TLS, HTTP/2 to upstreams, health checks, balancing.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::Arc;
+
+use http::{HeaderValue, Request, Response, StatusCode};
+use hyper::body::Incoming;
+use hyper::client::conn::http1::{Builder, SendRequest};
+use hyper_util::rt::TokioIo;
+use keybound_proto::uri::Origin;
+use parking_lot::Mutex;
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout};
+
+use super::config::UpstreamTimeouts;
+use super::headers::authority_value;
+use super::metered::{Metered, Progress};
+use crate::body::{RequestBodyError, find_source};
+
+/// Most idle connections kept for one upstream.
+const MAX_IDLE: usize = 256;
+/// Largest answer head in bytes.
+const MAX_HEAD: usize = 128 * 1024;
+
+/// One upstream and its idle connections.
+#[derive(Debug)]
+pub(super) struct Upstream {
+    pub(super) authority: HeaderValue,
+    address: String,
+    timeouts: UpstreamTimeouts,
+    idle: Mutex<VecDeque<Idle>>,
+}
+
+#[derive(Debug)]
+struct Idle {
+    sender: SendRequest<Metered>,
+    since: Instant,
+}
+
+/// The connection an answer comes on. Give it back when the answer is complete; dropped, the
+/// connection closes.
+#[derive(Debug)]
+pub(super) struct Lease {
+    sender: SendRequest<Metered>,
+    upstream: Arc<Upstream>,
+}
+
+/// Why there is no answer to forward.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum UpstreamError {
+    #[error("the upstream did not accept a connection in time")]
+    ConnectTimeout,
+    #[error("no connection to the upstream")]
+    Connect(#[source] io::Error),
+    #[error("the upstream did not begin an answer in time")]
+    HeadTimeout,
+    #[error("the exchange with the upstream failed")]
+    Exchange(#[source] hyper::Error),
+    #[error("the upstream switched protocols without being asked")]
+    UnaskedUpgrade,
+    #[error("the request body broke off")]
+    RequestBody(#[source] RequestBodyError),
+}
+
+impl Upstream {
+    pub(super) fn new(origin: &Origin, timeouts: UpstreamTimeouts) -> Self {
+        let host = origin.host().trim_start_matches('[').trim_end_matches(']');
+        let address = if host.contains(':') {
+            format!("[{host}]:{}", origin.port())
+        } else {
+            format!("{host}:{}", origin.port())
+        };
+        Self {
+            authority: authority_value(origin),
+            address,
+            timeouts,
+            idle: Mutex::new(VecDeque::new()),
+        }
+    }
+
+    pub(super) const fn timeouts(&self) -> &UpstreamTimeouts {
+        &self.timeouts
+    }
+
+    /// Sends one request and waits for the head of its answer.
+    pub(super) async fn send(
+        self: &Arc<Self>,
+        mut request: Request<Metered>,
+    ) -> Result<(Response<Incoming>, Lease), UpstreamError> {
+        let progress = request.body().progress();
+        loop {
+            let pooled = self.take_idle();
+            let is_pooled = pooled.is_some();
+            let mut sender = match pooled {
+                Some(sender) => sender,
+                None => self.connect().await?,
+            };
+            let answer = sender.try_send_request(request);
+            match self.await_head(answer, progress.as_deref()).await? {
+                Ok(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
+                    return Err(UpstreamError::UnaskedUpgrade);
+                }
+                Ok(response) => {
+                    return Ok((response, Lease { sender, upstream: Arc::clone(self) }));
+                }
+                Err(mut error) => match error.take_message().filter(|_| is_pooled) {
+                    Some(unsent) => request = unsent,
+                    None => return Err(exchange_error(error.into_error())),
+                },
+            }
+        }
+    }
+
+    /// Waits for the head; the time begins anew while request body bytes are being taken.
+    async fn await_head<T>(
+        &self,
+        answer: impl Future<Output = T>,
+        progress: Option<&Progress>,
+    ) -> Result<T, UpstreamError> {
+        let mut answer = std::pin::pin!(answer);
+        let mut seen = 0;
+        loop {
+            if let Ok(outcome) = timeout(self.timeouts.head, answer.as_mut()).await {
+                return Ok(outcome);
+            }
+            let now = progress.map_or(0, Progress::frames);
+            if now == seen {
+                return Err(UpstreamError::HeadTimeout);
+            }
+            seen = now;
+        }
+    }
+
+    async fn connect(&self) -> Result<SendRequest<Metered>, UpstreamError> {
+        let connecting = TcpStream::connect(self.address.as_str());
+        let stream = timeout(self.timeouts.connect, connecting)
+            .await
+            .map_err(|_| UpstreamError::ConnectTimeout)?
+            .map_err(UpstreamError::Connect)?;
+        // A failure only costs latency.
+        let _ = stream.set_nodelay(true);
+        let (sender, connection) = Builder::new()
+            .max_buf_size(MAX_HEAD)
+            .handshake(TokioIo::new(stream))
+            .await
+            .map_err(UpstreamError::Exchange)?;
+        tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "upstream connection ended");
+            }
+        });
+        Ok(sender)
+    }
+
+    /// The most recently used connection that is ready; closed and stale ones are dropped.
+    fn take_idle(&self) -> Option<SendRequest<Metered>> {
+        let mut idle = self.idle.lock();
+        if idle.is_empty() {
+            return None;
+        }
+        let now = Instant::now();
+        let is_stale = |entry: &Idle| now.duration_since(entry.since) > self.timeouts.idle;
+        while idle.front().is_some_and(is_stale) {
+            idle.pop_front();
+        }
+        idle.retain(|entry| !entry.sender.is_closed());
+        let at = idle.iter().rposition(|entry| entry.sender.is_ready())?;
+        idle.remove(at).map(|entry| entry.sender)
+    }
+}
+
+impl Lease {
+    pub(super) fn upstream(&self) -> &Upstream {
+        &self.upstream
+    }
+
+    /// Gives the connection back after a complete answer. One whose request body is still being
+    /// sent, or that the upstream closes, is not kept.
+    pub(super) fn give_back(self) {
+        let Self { sender, upstream } = self;
+        if sender.is_closed() {
+            return;
+        }
+        let mut idle = upstream.idle.lock();
+        if idle.len() < MAX_IDLE {
+            idle.push_back(Idle { sender, since: Instant::now() });
+        }
+    }
+}
+
+fn exchange_error(error: hyper::Error) -> UpstreamError {
+    match find_source::<RequestBodyError>(&error) {
+        Some(body) => UpstreamError::RequestBody(body.clone()),
+        None => UpstreamError::Exchange(error),
+    }
+}
