@@ -1,0 +1,193 @@
+//! How work reaches the one writer.
+//!
+//! A store in a file has a thread of its own that takes whatever waits in a
+//! bounded queue and commits it together; while it syncs, the next batch
+//! gathers. A full queue is an answer at once, not a wait. A store in memory
+//! runs each job in its caller, so that simulated time stays in one hand.
+//!
+//! Dropping the engine finishes what is queued, closes the file and joins the
+//! thread. Not here: transactions (`super::writer`).
+
+use std::path::Path;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::sync::oneshot;
+
+use super::maintenance::maintain;
+use super::writer::{Job, Work, Writer};
+use crate::error::{Failure, StoreError};
+
+/// Jobs that may wait; more are refused at once.
+const QUEUE: usize = 4096;
+
+/// Jobs that share one commit at most.
+const BATCH: usize = 512;
+
+/// Quiet time after which background work is done.
+const QUIET: Duration = Duration::from_millis(500);
+
+/// Jobs after which background work is done although it is not quiet.
+const BUSY_JOBS: usize = 16 * 1024;
+
+/// How long a caller waits for the writer at most.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+#[derive(Debug)]
+pub(super) enum Engine {
+    Inline(Mutex<Option<Writer>>),
+    Thread {
+        /// `None` only while dropping.
+        queue: Option<SyncSender<Box<dyn Job>>>,
+        thread: Option<JoinHandle<()>>,
+    },
+}
+
+impl Engine {
+    pub(super) fn inline(writer: Writer) -> Self {
+        Self::Inline(Mutex::new(Some(writer)))
+    }
+
+    pub(super) fn spawn(writer: Writer) -> std::io::Result<Self> {
+        let (queue, jobs) = sync_channel(QUEUE);
+        let thread = std::thread::Builder::new()
+            .name("keybound-store".into())
+            .spawn(move || serve(writer, &jobs))?;
+        Ok(Self::Thread {
+            queue: Some(queue),
+            thread: Some(thread),
+        })
+    }
+
+    /// Runs `task` in a transaction and returns its result once that is durable.
+    ///
+    /// Giving up waiting does not undo the work: it may still commit.
+    pub(super) async fn submit<T, F>(&self, file: &Path, task: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Work<'_>) -> Result<T, Failure> + Send + 'static,
+    {
+        let unavailable = |detail: &str| StoreError::Unavailable {
+            file: file.to_owned(),
+            detail: detail.to_owned(),
+        };
+        let (reply, answer) = oneshot::channel();
+        let job: Box<dyn Job> = Box::new(Task {
+            work: Some(task),
+            value: None,
+            reply,
+        });
+        match self {
+            Self::Inline(writer) => {
+                if let Some(writer) = writer.lock().as_mut() {
+                    writer.commit(vec![job]);
+                }
+                answer
+                    .await
+                    .map_err(|_| unavailable("the writer has stopped"))?
+            }
+            Self::Thread { queue, .. } => {
+                let sent = queue.as_ref().map(|queue| queue.try_send(job));
+                match sent {
+                    Some(Ok(())) => {}
+                    Some(Err(TrySendError::Full(_))) => {
+                        return Err(unavailable("too many writes are waiting"));
+                    }
+                    Some(Err(TrySendError::Disconnected(_))) | None => {
+                        return Err(unavailable("the writer has stopped"));
+                    }
+                }
+                tokio::time::timeout(PATIENCE, answer)
+                    .await
+                    .map_err(|_| unavailable("the disk is too slow"))?
+                    .map_err(|_| unavailable("the writer has stopped"))?
+            }
+        }
+    }
+
+    /// Does background work now. For stores in memory, which have no thread to do it.
+    pub(super) fn maintain_inline(&self) {
+        if let Self::Inline(writer) = self
+            && let Some(writer) = writer.lock().as_mut()
+        {
+            while writer.maintain(maintain) {}
+        }
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        if let Self::Thread { queue, thread } = self {
+            drop(queue.take());
+            if let Some(thread) = thread.take()
+                && thread.join().is_err()
+            {
+                tracing::error!("the store's writer had panicked");
+            }
+        }
+    }
+}
+
+struct Task<T, F> {
+    work: Option<F>,
+    value: Option<T>,
+    reply: oneshot::Sender<Result<T, StoreError>>,
+}
+
+impl<T, F> Job for Task<T, F>
+where
+    T: Send,
+    F: FnOnce(&mut Work<'_>) -> Result<T, Failure> + Send,
+{
+    fn run(&mut self, work: &mut Work<'_>) -> Result<(), Failure> {
+        if let Some(task) = self.work.take() {
+            self.value = Some(task(work)?);
+        }
+        Ok(())
+    }
+
+    fn settle(self: Box<Self>, outcome: Result<(), StoreError>) {
+        let answer = match (outcome, self.value) {
+            (Ok(()), Some(value)) => Ok(value),
+            (Err(error), _) => Err(error),
+            // Without a value nobody was promised anything; the caller sees a closed channel.
+            (Ok(()), None) => return,
+        };
+        // The caller may have given up; the work is done all the same.
+        let _ = self.reply.send(answer);
+    }
+}
+
+fn serve(mut writer: Writer, jobs: &Receiver<Box<dyn Job>>) {
+    let mut since_maintenance = 0;
+    let mut idle = false;
+    loop {
+        let first = if idle {
+            // Nothing is left to do in the background: sleep until there is work.
+            jobs.recv().map_err(|_| RecvTimeoutError::Disconnected)
+        } else {
+            jobs.recv_timeout(QUIET)
+        };
+        match first {
+            Ok(first) => {
+                let mut batch = vec![first];
+                batch.extend(jobs.try_iter().take(BATCH - 1));
+                since_maintenance += batch.len();
+                idle = false;
+                writer.commit(batch);
+                if since_maintenance >= BUSY_JOBS {
+                    writer.maintain(maintain);
+                    since_maintenance = 0;
+                }
+            }
+            Err(RecvTimeoutError::Timeout) => {
+                idle = !writer.maintain(maintain);
+                since_maintenance = 0;
+            }
+            Err(RecvTimeoutError::Disconnected) => break,
+        }
+    }
+    writer.close();
+}

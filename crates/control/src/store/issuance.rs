@@ -1,0 +1,256 @@
+//! Recording an issuance: the transaction on the way of every token.
+//!
+//! In one savepoint: is the identity or key locked, were the proof (RFC 9449
+//! section 11.1) and the client assertion (RFC 7523 section 3) spent before, and
+//! if all is well one row for the token, which also carries the spent values, and
+//! one event. [`IssuanceRecorded`], without which the token's text is not given
+//! away, exists only after the commit.
+//!
+//! Not here: authenticating the client, minting, and policy.
+
+use keybound_proto::cause::Cause;
+use keybound_proto::event::{Event, EventKind};
+use keybound_proto::jose::Jkt;
+use keybound_proto::time::UnixTime;
+use keybound_proto::token::{IssuanceRecorded, TokenHash};
+use rusqlite::params;
+
+use super::Store;
+use super::events::{Entry, random_id};
+use super::tokens::hash_prefix;
+use super::uses::{Freshness, LiveUses, OneTimeUse};
+use super::withheld_set::Question;
+use super::writer::Work;
+use crate::error::{Failure, StoreError};
+
+/// Everything that is recorded of a token, and what was spent for it.
+#[derive(Clone, Debug)]
+pub struct Issuance {
+    /// SHA-256 of the token's text.
+    pub token_hash: TokenHash,
+    /// The token's handle (`jti`).
+    pub token_id: Option<String>,
+    /// `iss`.
+    pub issuer: String,
+    /// The client that gets it.
+    pub client_id: String,
+    /// `sub`.
+    pub identity: String,
+    /// The key it is bound to; `None` for an exempted client.
+    pub jkt: Option<Jkt>,
+    /// How it is bound: `dpop` or `none`.
+    pub binding: &'static str,
+    /// `aud`: URIs, which contain no spaces.
+    pub audience: Vec<String>,
+    /// `scope`, names separated by spaces.
+    pub scope: String,
+    /// `iat`.
+    pub issued_at: UnixTime,
+    /// `exp`.
+    pub expires_at: UnixTime,
+    /// The proof that came with the request.
+    pub proof: Option<OneTimeUse>,
+    /// The assertion that authenticated the client.
+    pub assertion: Option<OneTimeUse>,
+    /// The request's id.
+    pub request_id: Option<String>,
+}
+
+/// What became of an issuance.
+#[derive(Debug)]
+pub enum IssuanceOutcome {
+    /// The client assertion was used before. Nothing was recorded.
+    AssertionReplayed,
+    /// The key or identity is locked. Nothing was recorded.
+    Locked(Cause),
+    /// The proof was used before. Nothing was recorded.
+    ProofReplayed,
+    /// It is durable: the witness that releases the token.
+    Recorded(IssuanceRecorded),
+    /// This sender has too many live proofs or assertions; others are served. Nothing was recorded.
+    TooManyProofs,
+}
+
+/// What became of a one-time value that was spent without a token coming of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SpendOutcome {
+    /// It was used before.
+    Replayed,
+    /// It was new and is spent now, durably.
+    Spent,
+    /// This sender has too many live values; others are served.
+    TooMany,
+}
+
+impl Store {
+    /// Records a token before its client hears of it; durable on return.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Full`], [`StoreError::Unavailable`]: the token must not be
+    /// given out; the caller answers 503.
+    pub async fn record_issuance(&self, issuance: Issuance) -> Result<IssuanceOutcome, StoreError> {
+        // The audience is stored as a list separated by spaces.
+        if issuance
+            .audience
+            .iter()
+            .any(|audience| audience.contains(char::is_whitespace))
+        {
+            return Err(StoreError::Invalid {
+                what: "an audience with white space",
+            });
+        }
+        let event = issued(
+            &issuance,
+            &self.inner.shared.node,
+            self.inner.clock.now_millis(),
+        )?;
+        let entry = Entry::own(&event);
+        self.write(move |work| work.record(&issuance, &entry)).await
+    }
+
+    /// `iat` of the latest token: an issuer whose clock shows less must not issue.
+    #[must_use]
+    pub fn last_issued_at(&self) -> UnixTime {
+        self.inner.shared.last_issued()
+    }
+
+    /// Spends a client assertion that authenticates a call other than for a
+    /// token (introspection, revocation); durable on return.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Full`], [`StoreError::Unavailable`]: the call must be refused with 503.
+    pub async fn consume_assertion(
+        &self,
+        assertion: OneTimeUse,
+    ) -> Result<SpendOutcome, StoreError> {
+        self.write(
+            move |work| match work.memory.assertions().judge(&assertion) {
+                Freshness::Spent => Ok(SpendOutcome::Replayed),
+                Freshness::SenderFull => Ok(SpendOutcome::TooMany),
+                Freshness::Full => Err(overloaded()),
+                Freshness::Fresh => {
+                    work.connection
+                        .prepare_cached(
+                            "INSERT INTO assertion_uses (key, expires_at) VALUES (?1, ?2)",
+                        )?
+                        .execute(params![
+                            assertion.key.to_be_bytes(),
+                            assertion.expires_at.as_secs()
+                        ])?;
+                    work.memory.spend_assertion(&assertion);
+                    Ok(SpendOutcome::Spent)
+                }
+            },
+        )
+        .await
+    }
+}
+
+impl Work<'_> {
+    fn record(&mut self, issuance: &Issuance, entry: &Entry) -> Result<IssuanceOutcome, Failure> {
+        if let Some(cause) = self.memory.withheld().cause(&Question {
+            issuer: &issuance.issuer,
+            token_hash: None,
+            token_id: None,
+            subject: &issuance.identity,
+            jkt: issuance.jkt.as_ref(),
+        }) {
+            return Ok(IssuanceOutcome::Locked(cause));
+        }
+        match judge(self.memory.assertions(), issuance.assertion.as_ref())? {
+            Freshness::Spent => return Ok(IssuanceOutcome::AssertionReplayed),
+            Freshness::SenderFull => return Ok(IssuanceOutcome::TooManyProofs),
+            Freshness::Fresh | Freshness::Full => {}
+        }
+        match judge(self.memory.proofs(), issuance.proof.as_ref())? {
+            Freshness::Spent => return Ok(IssuanceOutcome::ProofReplayed),
+            Freshness::SenderFull => return Ok(IssuanceOutcome::TooManyProofs),
+            Freshness::Fresh | Freshness::Full => {}
+        }
+        let number = self.insert_token(issuance)?;
+        self.append(entry)?;
+        self.spend(issuance, number);
+        Ok(IssuanceOutcome::Recorded(IssuanceRecorded::assertion(
+            issuance.token_hash,
+        )))
+    }
+
+    fn insert_token(&self, issuance: &Issuance) -> Result<i64, Failure> {
+        let mut statement = self.connection.prepare_cached(
+            "INSERT INTO tokens (hash_prefix, token_hash, token_id, issuer, client_id, identity, jkt,
+             binding, audience, scope, issued_at, expires_at, request_id, proof_key, proof_sender,
+             proof_expires, assertion_key, assertion_expires)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)",
+        )?;
+        let proof = issuance.proof.as_ref();
+        let assertion = issuance.assertion.as_ref();
+        Ok(statement.insert(params![
+            hash_prefix(&issuance.token_hash),
+            issuance.token_hash.as_bytes(),
+            issuance.token_id,
+            issuance.issuer,
+            issuance.client_id,
+            issuance.identity,
+            issuance.jkt.as_ref().map(Jkt::as_bytes),
+            issuance.binding,
+            issuance.audience.join(" "),
+            issuance.scope,
+            issuance.issued_at.as_secs(),
+            issuance.expires_at.as_secs(),
+            issuance.request_id,
+            proof.map(|proof| proof.key.to_be_bytes()),
+            proof.map(|proof| proof.sender.cast_signed()),
+            proof.map(|proof| proof.expires_at.as_secs()),
+            assertion.map(|assertion| assertion.key.to_be_bytes()),
+            assertion.map(|assertion| assertion.expires_at.as_secs()),
+        ])?)
+    }
+
+    fn spend(&mut self, issuance: &Issuance, number: i64) {
+        let mut spent_until = UnixTime::default();
+        if let Some(proof) = &issuance.proof {
+            self.memory.spend_proof(proof);
+            spent_until = spent_until.max(proof.expires_at);
+        }
+        if let Some(assertion) = &issuance.assertion {
+            self.memory.spend_assertion(assertion);
+            spent_until = spent_until.max(assertion.expires_at);
+        }
+        self.memory
+            .note_token(number, issuance.issued_at, spent_until);
+    }
+}
+
+fn judge(uses: &LiveUses, spend: Option<&OneTimeUse>) -> Result<Freshness, Failure> {
+    match spend.map_or(Freshness::Fresh, |spend| uses.judge(spend)) {
+        Freshness::Full => Err(overloaded()),
+        judged => Ok(judged),
+    }
+}
+
+fn overloaded() -> Failure {
+    Failure::Overloaded("too many one-time values are live")
+}
+
+fn issued(issuance: &Issuance, node: &str, time_ms: u64) -> Result<Event, StoreError> {
+    let mut event = Event::new(&random_id()?, time_ms, node, EventKind::TokenIssued)
+        .with_token_sha256(issuance.token_hash.to_hex())
+        .with_issuer(&issuance.issuer)
+        .with_identity(&issuance.identity)
+        .with_client_id(&issuance.client_id)
+        .with_audience(&issuance.audience)
+        .with_scope(&issuance.scope)
+        .with_expires_at(issuance.expires_at.as_secs());
+    if let Some(token_id) = &issuance.token_id {
+        event = event.with_token_id(token_id);
+    }
+    if let Some(jkt) = &issuance.jkt {
+        event = event.with_jkt(jkt.to_string());
+    }
+    if let Some(request_id) = &issuance.request_id {
+        event = event.with_request_id(request_id);
+    }
+    Ok(event)
+}

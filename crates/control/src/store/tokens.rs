@@ -1,0 +1,152 @@
+//! Records of tokens that were minted here: finding one by handle or hash.
+//!
+//! Not here: writing them (`issuance`) and revoking them (`withhold`).
+
+use keybound_proto::jose::Jkt;
+use keybound_proto::signal::Subject;
+use keybound_proto::time::UnixTime;
+use keybound_proto::token::TokenHash;
+use rusqlite::{Connection, OptionalExtension, Row};
+
+use super::Store;
+use super::withhold::LockRecord;
+use crate::error::{Failure, StoreError};
+
+/// Names one token without being able to use it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TokenRef {
+    /// By SHA-256 of its text.
+    Hash(TokenHash),
+    /// By its handle (`jti`, `tok_…`).
+    Id(String),
+}
+
+/// What is known of a token that was minted here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenRecord {
+    /// SHA-256 of its text.
+    pub token_hash: TokenHash,
+    /// Its handle.
+    pub token_id: Option<String>,
+    /// `iss`.
+    pub issuer: String,
+    /// The client that got it.
+    pub client_id: String,
+    /// `sub`.
+    pub identity: String,
+    /// The key it is bound to; `None` for an unbound one.
+    pub jkt: Option<Jkt>,
+    /// How it is bound: `dpop` or `none`.
+    pub binding: String,
+    /// `aud`.
+    pub audience: Vec<String>,
+    /// `scope`, names separated by spaces.
+    pub scope: String,
+    /// `iat`.
+    pub issued_at: UnixTime,
+    /// `exp`.
+    pub expires_at: UnixTime,
+    /// The revocation or lock on this very token. A lock on its key or identity is not shown here.
+    pub withheld: Option<LockRecord>,
+}
+
+impl TokenRecord {
+    /// How locks and signals name this token.
+    #[must_use]
+    pub fn subject(&self) -> Subject {
+        match &self.token_id {
+            Some(token_id) => Subject::Token {
+                issuer: self.issuer.clone(),
+                token_id: token_id.clone(),
+            },
+            None => Subject::TokenHash(self.token_hash),
+        }
+    }
+
+    /// When the token was revoked or locked, milliseconds since 1970.
+    #[must_use]
+    pub fn withheld_at_ms(&self) -> Option<u64> {
+        self.withheld.as_ref().map(|record| record.at_ms)
+    }
+}
+
+impl Store {
+    /// The record of a token; `None` for one that was not minted here.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unavailable`], [`StoreError::Corrupt`].
+    pub async fn token(&self, token: TokenRef) -> Result<Option<TokenRecord>, StoreError> {
+        self.read(move |connection| find_token(connection, &token))
+            .await
+    }
+
+    /// [`Store::token`] by the SHA-256 of its text.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::token`].
+    pub async fn token_by_hash(&self, hash: TokenHash) -> Result<Option<TokenRecord>, StoreError> {
+        self.token(TokenRef::Hash(hash)).await
+    }
+
+    /// [`Store::token`] by its handle.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::token`].
+    pub async fn token_by_id(&self, token_id: &str) -> Result<Option<TokenRecord>, StoreError> {
+        self.token(TokenRef::Id(token_id.to_owned())).await
+    }
+}
+
+const COLUMNS: &str = "token_hash, token_id, issuer, client_id, identity, jkt, binding, audience, \
+                       scope, issued_at, expires_at";
+
+pub(super) fn find_token(
+    connection: &Connection,
+    token: &TokenRef,
+) -> Result<Option<TokenRecord>, Failure> {
+    let found = match token {
+        TokenRef::Hash(hash) => connection
+            .prepare_cached(&format!(
+                "SELECT {COLUMNS} FROM tokens WHERE hash_prefix = ?1 AND token_hash = ?2"
+            ))?
+            .query_row((hash_prefix(hash), hash.as_bytes()), |row| {
+                Ok(record_of_row(row))
+            }),
+        TokenRef::Id(id) => connection
+            .prepare_cached(&format!("SELECT {COLUMNS} FROM tokens WHERE token_id = ?1"))?
+            .query_row([id], |row| Ok(record_of_row(row))),
+    };
+    let Some(mut record) = found.optional()?.transpose()? else {
+        return Ok(None);
+    };
+    record.withheld = super::withhold::load(connection, &record.subject())?;
+    Ok(Some(record))
+}
+
+/// The first 64 bits: what the index holds, a quarter of the hash.
+pub(super) fn hash_prefix(hash: &TokenHash) -> i64 {
+    hash.as_bytes()
+        .first_chunk()
+        .map_or(0, |bytes| i64::from_be_bytes(*bytes))
+}
+
+fn record_of_row(row: &Row<'_>) -> Result<TokenRecord, Failure> {
+    let audience: String = row.get(7)?;
+    Ok(TokenRecord {
+        token_hash: TokenHash::from_bytes(row.get(0)?),
+        token_id: row.get(1)?,
+        issuer: row.get(2)?,
+        client_id: row.get(3)?,
+        identity: row.get(4)?,
+        jkt: row.get::<_, Option<[u8; 32]>>(5)?.map(Jkt::from_bytes),
+        binding: row.get(6)?,
+        audience: audience.split_whitespace().map(str::to_owned).collect(),
+        scope: row.get(8)?,
+        issued_at: UnixTime::from_secs(row.get(9)?),
+        expires_at: UnixTime::from_secs(row.get(10)?),
+        withheld: None,
+    })
+}

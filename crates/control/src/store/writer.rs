@@ -1,0 +1,205 @@
+//! The one writer: runs a batch of jobs in one transaction.
+//!
+//! `BEGIN IMMEDIATE`, then each job in a savepoint of its own, then one commit
+//! with one sync of the write-ahead log; only then does any job's caller hear
+//! of it. A job that fails is taken back alone. When the transaction itself
+//! fails (disk full, I/O error) every job of the batch is answered with that
+//! error and memory returns to where the batch began, so the next batch starts
+//! clean: recovery needs no restart.
+//!
+//! Not here: the queue and the thread (`super::engine`), and what jobs do.
+
+use std::sync::Arc;
+
+use keybound_proto::time::{Clock, UnixTime};
+use rusqlite::{Connection, params};
+
+use super::file::Watermark;
+use super::memory::Memory;
+use super::shared::Shared;
+use crate::error::{Failure, StoreError};
+
+/// One unit of work for the writer. `run` may be called once; `settle` always is.
+pub(super) trait Job: Send {
+    /// Does the work inside the open transaction and keeps the result.
+    fn run(&mut self, work: &mut Work<'_>) -> Result<(), Failure>;
+    /// Hands the kept result, or the error, to the caller.
+    fn settle(self: Box<Self>, outcome: Result<(), StoreError>);
+}
+
+/// What a job may use: the open transaction, the writer's memory and the time.
+#[derive(Debug)]
+pub(super) struct Work<'a> {
+    pub(super) connection: &'a Connection,
+    pub(super) memory: &'a mut Memory,
+    pub(super) now: UnixTime,
+}
+
+/// The connection that writes, and everything that changes with it.
+#[derive(Debug)]
+pub(super) struct Writer {
+    connection: Connection,
+    memory: Memory,
+    shared: Arc<Shared>,
+    clock: Arc<dyn Clock>,
+    watermark: Option<Watermark>,
+}
+
+impl Writer {
+    pub(super) fn new(
+        connection: Connection,
+        memory: Memory,
+        shared: Arc<Shared>,
+        clock: Arc<dyn Clock>,
+        watermark: Option<Watermark>,
+    ) -> Self {
+        Self {
+            connection,
+            memory,
+            shared,
+            clock,
+            watermark,
+        }
+    }
+
+    /// Runs `jobs` in one transaction and answers each of them.
+    pub(super) fn commit(&mut self, mut jobs: Vec<Box<dyn Job>>) {
+        match self.attempt(&mut jobs) {
+            Ok(outcomes) => {
+                self.publish();
+                for (job, outcome) in jobs.into_iter().zip(outcomes) {
+                    job.settle(outcome);
+                }
+            }
+            Err(failure) => {
+                let error = failure.at(&self.shared.file);
+                self.abandon(&error);
+                for job in jobs {
+                    job.settle(Err(error.clone()));
+                }
+            }
+        }
+    }
+
+    /// Work that nobody waits for: forgetting, indexing. Errors are logged and
+    /// tried again at the next turn.
+    pub(super) fn maintain(
+        &mut self,
+        task: impl FnOnce(&mut Work<'_>) -> Result<bool, Failure>,
+    ) -> bool {
+        let done = self.in_transaction(task);
+        done.unwrap_or_else(|failure| {
+            let error = failure.at(&self.shared.file);
+            self.abandon(&error);
+            false
+        })
+    }
+
+    /// Writes the log back into the file and empties it, so that the next open
+    /// has nothing to recover.
+    pub(super) fn close(self) {
+        let Self {
+            connection, shared, ..
+        } = self;
+        let emptied = connection
+            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+            .and_then(|()| connection.close().map_err(|(_, error)| error));
+        if let Err(error) = emptied {
+            tracing::warn!(file = %shared.file.display(), %error, "store closed without emptying its log");
+        }
+    }
+
+    fn in_transaction(
+        &mut self,
+        task: impl FnOnce(&mut Work<'_>) -> Result<bool, Failure>,
+    ) -> Result<bool, Failure> {
+        self.begin()?;
+        let now = self.clock.now();
+        let mut work = Work {
+            connection: &self.connection,
+            memory: &mut self.memory,
+            now,
+        };
+        let more = task(&mut work)?;
+        self.end()?;
+        self.publish();
+        Ok(more)
+    }
+
+    fn publish(&mut self) {
+        let news = self.memory.committed();
+        if let (Some(watermark), Some(sequence)) = (&mut self.watermark, news.last_event) {
+            watermark.raise(sequence);
+        }
+        self.shared.publish(news);
+    }
+
+    fn attempt(
+        &mut self,
+        jobs: &mut [Box<dyn Job>],
+    ) -> Result<Vec<Result<(), StoreError>>, Failure> {
+        self.begin()?;
+        let mut outcomes = Vec::with_capacity(jobs.len());
+        for job in jobs {
+            outcomes.push(self.run(job.as_mut())?);
+        }
+        self.end()?;
+        Ok(outcomes)
+    }
+
+    /// Runs one job in its savepoint. The outer error means that the whole
+    /// transaction is gone.
+    fn run(&mut self, job: &mut dyn Job) -> Result<Result<(), StoreError>, Failure> {
+        self.execute("SAVEPOINT job")?;
+        let mark = self.memory.mark();
+        let now = self.clock.now();
+        let mut work = Work {
+            connection: &self.connection,
+            memory: &mut self.memory,
+            now,
+        };
+        let outcome = job.run(&mut work);
+        let Err(failure) = outcome else {
+            self.execute("RELEASE job")?;
+            return Ok(Ok(()));
+        };
+        // Some errors (disk full, I/O) make SQLite roll the transaction back itself.
+        if self.connection.is_autocommit() {
+            return Err(failure);
+        }
+        self.execute("ROLLBACK TO job")?;
+        self.execute("RELEASE job")?;
+        self.memory.return_to(mark);
+        Ok(Err(failure.at(&self.shared.file)))
+    }
+
+    fn begin(&self) -> Result<(), Failure> {
+        self.execute("BEGIN IMMEDIATE")
+    }
+
+    fn end(&self) -> Result<(), Failure> {
+        let mut statement = self.connection.prepare_cached(
+            "INSERT INTO chains (node, sequence, chain) VALUES (?1, ?2, ?3)
+             ON CONFLICT (node) DO UPDATE SET sequence = ?2, chain = ?3",
+        )?;
+        for (node, head) in self.memory.dirty_heads() {
+            statement.execute(params![node, head.sequence, head.chain])?;
+        }
+        self.execute("COMMIT")
+    }
+
+    fn abandon(&mut self, error: &StoreError) {
+        tracing::error!(%error, "transaction not stored");
+        if !self.connection.is_autocommit()
+            && let Err(error) = self.execute("ROLLBACK")
+        {
+            tracing::error!(?error, "transaction not rolled back");
+        }
+        self.memory.return_to_start();
+    }
+
+    fn execute(&self, statement: &str) -> Result<(), Failure> {
+        self.connection.prepare_cached(statement)?.execute([])?;
+        Ok(())
+    }
+}
