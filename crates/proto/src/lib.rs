@@ -28,6 +28,7 @@ pub mod event;
 pub mod jose;
 pub mod json;
 mod json_text;
+pub mod manual;
 pub mod rejection;
 pub mod signal;
 pub mod time;
