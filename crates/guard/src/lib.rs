@@ -1,1 +1,33 @@
-//! placeholder
+//! Checks that the sender of each request possesses the key its access token is
+//! bound to.
+//!
+//! ```text
+//! Guard::check : (Presented, Route) -> Verified | Rejection
+//! ```
+//!
+//! What a request must show and in which order it is checked is decided in
+//! `keybound-proto`; this crate brings what a resource server has to bring:
+//! issuers' keys ([`keys`], RFC 8414 and OpenID Connect discovery), the replay
+//! log ([`replay`], RFC 9449 section 11.1), a view of revocations
+//! ([`revocation`]), a cache of verified tokens, metrics, events, a tower
+//! [`layer`] and an [`axum`] extractor.
+//!
+//! It does not issue tokens, keep state on disk, or read clock and environment:
+//! the clock comes in as a [`keybound_proto::time::Clock`].
+
+#![deny(missing_docs)]
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::arithmetic_side_effects,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::string_slice,
+        clippy::unreachable,
+        clippy::unwrap_used,
+        clippy::wildcard_enum_match_arm,
+    )
+)]
+
+pub mod replay;

@@ -1,0 +1,403 @@
+//! The in-memory replay log: a proof is accepted once (RFC 9449 section 11.1).
+//!
+//! - **Exact.** Records are 104 bits of a keyed hash of (`jkt`, `jti`); no
+//!   filter, no false acceptance. One use per key and `jti` as long as the
+//!   proof could be accepted, whatever its `iat`.
+//! - **Atomic.** Looking and inserting happen under one lock, so of any number
+//!   of simultaneous uses exactly one is told "new".
+//! - **Never forgetful.** A live record is never evicted. A record lives at
+//!   least until its `expires_at` and at most one bucket ([`BUCKET_SECONDS`])
+//!   longer; then its whole bucket goes.
+//! - **Bounded and fair.** At most `capacity` records, at most `per_sender` of
+//!   one key. Who is over its limit is refused as a flood; only when everything
+//!   is full are others refused too.
+//! - **Honest about what it cannot know.** After a start in strict mode, and
+//!   after the clock was set back behind what has been dropped already, proofs
+//!   that might have been used before are refused until they carry a nonce of
+//!   the current epoch (see [`ReplayLog::epoch`]).
+//!
+//! What wrong answers would cost: a false "used before" refuses an honest
+//! request, a false "new" is a replay. Every doubt is answered with a refusal.
+//!
+//! Not here: sharing between nodes and surviving a restart. Records live in
+//! this process; the epoch rule keeps a restart from opening a window.
+
+use keybound_proto::cause::Cause;
+use keybound_proto::time::UnixTime;
+use keybound_proto::verify::{Recorded, ReplayQuery};
+
+use self::senders::Senders;
+use self::sync::{AtomicU64, AtomicUsize, Mutex, Ordering};
+use self::table::{Bucket, Table};
+
+mod senders;
+mod sync;
+mod table;
+
+/// How much time one bucket of records covers, seconds.
+pub const BUCKET_SECONDS: u64 = 10;
+
+/// How far the clocks before and after a restart may differ, seconds.
+pub const EPOCH_SKEW: u64 = 5;
+
+/// How the log treats proofs that may have been used before it started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ReplayMode {
+    /// A restart opens a window: proofs used just before it can be used again
+    /// until they are too old.
+    BestEffort,
+    /// After a restart a proof must be younger than the start, or carry a nonce
+    /// made since.
+    Strict,
+}
+
+/// How to set up a [`ReplayLog`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReplayConfig {
+    /// What a restart means.
+    pub mode: ReplayMode,
+    /// The most records at a time; each takes 20 to 40 bytes.
+    pub capacity: usize,
+    /// The most live records of one key; a steady sender is served up to half of it.
+    pub per_sender: usize,
+    /// Nothing was accepted before this start, so no proof can have been used.
+    pub first_run: bool,
+}
+
+/// Times and randomness a log starts with.
+#[derive(Clone, Copy)]
+pub struct ReplayStart {
+    /// Now.
+    pub now: UnixTime,
+    /// Seconds from a proof's earliest to its latest possible use: the window's
+    /// `past` and `ahead` together.
+    pub window: u64,
+    /// Seconds a proof's `iat` may be ahead of now.
+    pub ahead: u64,
+    /// A random number; spreads senders unpredictably and names the first epoch.
+    pub random: u64,
+}
+
+/// The log. Shared by reference; every method takes `&self`.
+pub struct ReplayLog {
+    shards: Box<[Mutex<Shard>]>,
+    senders: Senders,
+    /// Records held, ended ones that are not dropped yet included.
+    held: AtomicUsize,
+    capacity: usize,
+    /// In strict mode a proof needs an `iat` after this second, or a nonce.
+    issued_after: u64,
+    /// Names the run whose nonces vouch for a proof.
+    epoch: AtomicU64,
+    /// Everything that ended up to this second may have been dropped, ever.
+    dropped: AtomicU64,
+    /// The same, counted since the epoch began.
+    dropped_in_epoch: AtomicU64,
+    /// The bucket during which everything was last swept because the log was full.
+    swept_when_full: AtomicU64,
+}
+
+/// Why a proof is not recorded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ReplayRefusal {
+    /// It may have been used before this epoch.
+    Epoch,
+    /// Its key has too many live records.
+    Flood,
+    /// The log is full.
+    Full,
+    /// It was used before.
+    Replayed,
+}
+
+/// How a log is cut up. Small shapes keep model checking feasible.
+#[derive(Clone, Copy)]
+struct Shape {
+    shards: usize,
+    cells: usize,
+}
+
+/// Tables per shard: many small tables grow one at a time.
+const TABLES: usize = 8;
+
+#[derive(Debug, Default)]
+struct Shard {
+    tables: [Table; TABLES],
+}
+
+impl ReplayLog {
+    /// An empty log.
+    #[must_use]
+    pub fn new(config: &ReplayConfig, start: ReplayStart) -> Self {
+        let shape = Shape {
+            shards: 64,
+            cells: 1 << 14,
+        };
+        Self::with_shape(config, start, shape)
+    }
+
+    fn with_shape(config: &ReplayConfig, start: ReplayStart, shape: Shape) -> Self {
+        let window = start.window.saturating_add(BUCKET_SECONDS);
+        let strict = config.mode == ReplayMode::Strict && !config.first_run;
+        let issued_after = start.now.plus(start.ahead).plus(EPOCH_SKEW).as_secs();
+        Self {
+            shards: (0..shape.shards.max(1))
+                .map(|_| Mutex::new(Shard::default()))
+                .collect(),
+            senders: Senders::new(config.per_sender, window, shape.cells, start.random),
+            held: AtomicUsize::new(0),
+            capacity: config.capacity,
+            issued_after: if strict { issued_after } else { 0 },
+            epoch: AtomicU64::new(match config.mode {
+                ReplayMode::BestEffort => 0,
+                ReplayMode::Strict => start.random,
+            }),
+            dropped: AtomicU64::new(0),
+            dropped_in_epoch: AtomicU64::new(0),
+            swept_when_full: AtomicU64::new(0),
+        }
+    }
+
+    /// Records a proof, as the last step of its verification.
+    ///
+    /// `epoch` is what [`ReplayLog::epoch`] said when the proof's nonce was
+    /// checked; [`ReplayQuery::recent_nonce`] counts for that epoch only.
+    ///
+    /// # Errors
+    ///
+    /// [`ReplayRefusal`]; nothing is stored then.
+    pub fn insert(
+        &self,
+        query: ReplayQuery,
+        epoch: u64,
+        now: UnixTime,
+    ) -> Result<Recorded, ReplayRefusal> {
+        let entry = Entry {
+            key: query.key(),
+            sender: query.sender(),
+            issued_at: query.issued_at().as_secs(),
+            expires_at: query.expires_at().as_secs(),
+            nonce_epoch: query.recent_nonce().then_some(epoch),
+        };
+        self.insert_entry(&entry, now)
+            .map(|Inserted| Recorded::assertion(query))
+    }
+
+    /// Names the run whose nonces prove that a proof is not older than the
+    /// log's memory. Changes when the clock was set back so far that dropped
+    /// records matter again; nonces must then be made anew.
+    #[must_use]
+    pub fn epoch(&self) -> u64 {
+        self.epoch.load(Ordering::SeqCst)
+    }
+
+    /// How many records are held, ended ones that are not dropped yet included.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.held.load(Ordering::Relaxed)
+    }
+
+    /// Whether no record is held.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The most records that are held.
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    /// Memory the log takes now, bytes, without the allocator's own overhead.
+    #[must_use]
+    pub fn approximate_bytes(&self) -> usize {
+        let tables = self.shards.iter().map(|shard| {
+            let shard = shard.lock();
+            let bytes = shard.tables.iter().map(Table::allocated_bytes);
+            bytes.fold(size_of::<Mutex<Shard>>(), usize::saturating_add)
+        });
+        tables.fold(self.senders.allocated_bytes(), usize::saturating_add)
+    }
+
+    /// Drops what has ended. Inserts do this for the tables they touch; calling
+    /// it now and then gives an idle log's memory back.
+    pub fn sweep(&self, now: UnixTime) {
+        let current = Bucket::of(now.as_secs());
+        for shard in &self.shards {
+            let mut shard = shard.lock();
+            for table in &mut shard.tables {
+                self.sweep_table(table, current);
+            }
+        }
+    }
+
+    fn insert_entry(&self, entry: &Entry, now: UnixTime) -> Result<Inserted, ReplayRefusal> {
+        match self.try_insert(entry, now) {
+            Err(ReplayRefusal::Full) if self.made_room(now) => self.try_insert(entry, now),
+            outcome => outcome,
+        }
+    }
+
+    fn try_insert(&self, entry: &Entry, now: UnixTime) -> Result<Inserted, ReplayRefusal> {
+        let shard = pick(&self.shards, entry.key >> SHARD_SHIFT).ok_or(ReplayRefusal::Full)?;
+        let mut shard = shard.lock();
+        let table = pick_mut(&mut shard.tables, entry.key >> TABLE_SHIFT);
+        let table = table.ok_or(ReplayRefusal::Full)?;
+        self.sweep_table(table, Bucket::of(now.as_secs()));
+        if table.contains(entry.key) {
+            return Err(ReplayRefusal::Replayed);
+        }
+        self.check_memory_reaches(entry, now)?;
+        if !self.senders.admit(entry.sender, now.as_secs()) {
+            return Err(ReplayRefusal::Flood);
+        }
+        if self.held.fetch_add(1, Ordering::Relaxed) >= self.capacity {
+            self.held.fetch_sub(1, Ordering::Relaxed);
+            return Err(ReplayRefusal::Full);
+        }
+        table.insert(entry.key, Bucket::of(entry.expires_at));
+        Ok(Inserted)
+    }
+
+    /// Refuses a proof whose earlier use could have been forgotten, by a start
+    /// or because the clock was set back behind a dropped bucket.
+    fn check_memory_reaches(&self, entry: &Entry, now: UnixTime) -> Result<(), ReplayRefusal> {
+        // INVARIANT: a new epoch is published before its memory starts empty
+        // (`begin_epoch`), so reading in the opposite order never pairs the old
+        // epoch with the new, empty memory.
+        let dropped_in_epoch = self.dropped_in_epoch.load(Ordering::SeqCst);
+        let epoch = self.epoch.load(Ordering::SeqCst);
+        if entry.expires_at <= dropped_in_epoch {
+            // A small step back costs proofs in their last seconds only and is
+            // over soon; a large one would refuse everybody, so memory starts anew.
+            if now.plus(2 * BUCKET_SECONDS).as_secs() < dropped_in_epoch {
+                self.begin_epoch(epoch);
+            }
+            return Err(ReplayRefusal::Epoch);
+        }
+        if entry.nonce_epoch == Some(epoch) {
+            return Ok(());
+        }
+        let younger_than_start = entry.issued_at > self.issued_after;
+        let outlives_dropped = entry.expires_at > self.dropped.load(Ordering::SeqCst);
+        if younger_than_start && outlives_dropped {
+            Ok(())
+        } else {
+            Err(ReplayRefusal::Epoch)
+        }
+    }
+
+    fn begin_epoch(&self, seen: u64) {
+        let next = seen.wrapping_add(1);
+        let ordering = Ordering::SeqCst;
+        if self
+            .epoch
+            .compare_exchange(seen, next, ordering, ordering)
+            .is_ok()
+        {
+            self.dropped_in_epoch.store(0, ordering);
+            tracing::warn!("the clock was set back; proofs need a nonce until it catches up");
+        }
+    }
+
+    fn sweep_table(&self, table: &mut Table, current: Bucket) {
+        if table.is_swept(current) {
+            return;
+        }
+        // Before the records go, so that whoever takes the lock next knows.
+        let ended = current.last_ended_second();
+        self.dropped.fetch_max(ended, Ordering::SeqCst);
+        self.dropped_in_epoch.fetch_max(ended, Ordering::SeqCst);
+        let dropped = table.drop_ended(current);
+        self.held.fetch_sub(dropped, Ordering::Relaxed);
+    }
+
+    /// Sweeps everything, once per bucket of time; whether it was done now.
+    fn made_room(&self, now: UnixTime) -> bool {
+        let bucket = now.as_secs() / BUCKET_SECONDS;
+        let before = self.swept_when_full.swap(bucket, Ordering::Relaxed);
+        if before != bucket {
+            self.sweep(now);
+        }
+        before != bucket
+    }
+}
+
+/// What the log needs to know of a proof.
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    key: u128,
+    sender: u64,
+    issued_at: u64,
+    expires_at: u64,
+    /// The epoch over which the proof's nonce was made, where it had a good one.
+    nonce_epoch: Option<u64>,
+}
+
+/// The record did not exist, and does now.
+struct Inserted;
+
+/// Bits of the key that choose the shard. They lie above the bits a table
+/// replaces by the bucket and below those it hashes by.
+const SHARD_SHIFT: u32 = 24;
+
+/// Bits of the key that choose the table within the shard.
+const TABLE_SHIFT: u32 = 48;
+
+fn index<T>(slice: &[T], selector: u128) -> Option<usize> {
+    let mask = u128::try_from(slice.len().checked_sub(1)?).ok()?;
+    usize::try_from(selector & mask).ok()
+}
+
+fn pick<T>(slice: &[T], selector: u128) -> Option<&T> {
+    slice.get(index(slice, selector)?)
+}
+
+fn pick_mut<T>(slice: &mut [T], selector: u128) -> Option<&mut T> {
+    let index = index(slice, selector)?;
+    slice.get_mut(index)
+}
+
+impl ReplayRefusal {
+    /// The cause in the check registry.
+    #[must_use]
+    pub const fn cause(self) -> Cause {
+        match self {
+            Self::Epoch => Cause::ReplayEpoch,
+            Self::Flood => Cause::ReplayFlood,
+            Self::Full => Cause::ReplayFull,
+            Self::Replayed => Cause::DpopReplayed,
+        }
+    }
+}
+
+impl std::fmt::Display for ReplayRefusal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.cause().summary())
+    }
+}
+
+impl std::error::Error for ReplayRefusal {}
+
+impl std::fmt::Debug for ReplayLog {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ReplayLog")
+            .field("len", &self.len())
+            .field("capacity", &self.capacity)
+            .finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for ReplayStart {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ReplayStart")
+            .field("now", &self.now)
+            .field("window", &self.window)
+            .field("ahead", &self.ahead)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;
