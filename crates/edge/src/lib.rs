@@ -5,6 +5,7 @@ mod backoff;
 pub mod body;
 pub mod framing;
 pub mod listener;
+pub mod management;
 mod refusal;
 mod shutdown;
 pub mod spool;

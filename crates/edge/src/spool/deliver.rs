@@ -74,12 +74,13 @@ impl Spool {
     }
 
     async fn next_batch(&self, lines: usize) -> io::Result<Batch> {
-        on_disk(&self.shared, move |shared| shared.files.lock().read(lines, BATCH_BYTES)).await
+        on_disk(&self.shared, move |shared| shared.with_files(|files| files.read(lines, BATCH_BYTES))).await
     }
 
     async fn acknowledge(&self, cursor: Cursor) {
         let outcome =
-            on_disk(&self.shared, move |shared| shared.files.lock().delivered(cursor)).await;
+            on_disk(&self.shared, move |shared| shared.with_files(|files| files.delivered(cursor)))
+                .await;
         if let Err(error) = outcome {
             tracing::warn!(%error, "cannot remember what control has; it will be sent again");
         }

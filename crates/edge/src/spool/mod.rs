@@ -91,6 +91,18 @@ struct Shared {
     lost: AtomicU64,
     /// Whether the last batch reached the disk.
     is_writable: AtomicBool,
+    /// Bytes on disk that control does not have; a copy that needs no lock to read.
+    waiting: AtomicU64,
+}
+
+impl Shared {
+    /// Works with the files and keeps the count of waiting bytes. Blocks on the disk.
+    fn with_files<T>(&self, work: impl FnOnce(&mut Files) -> T) -> T {
+        let mut files = self.files.lock();
+        let outcome = work(&mut files);
+        self.waiting.store(files.waiting_bytes(), Ordering::Relaxed);
+        outcome
+    }
 }
 
 /// How a spool is doing.
@@ -114,7 +126,9 @@ impl Spool {
     /// [`SpoolError`] when the directory cannot be made, read or written.
     pub fn open(config: &SpoolConfig, clock: Arc<dyn Clock>) -> Result<Self, SpoolError> {
         let files = Files::open(config).map_err(SpoolError::at(&config.directory))?;
+        let waiting = AtomicU64::new(files.waiting_bytes());
         let shared = Arc::new(Shared {
+            waiting,
             files: Mutex::new(files),
             written: Notify::new(),
             lost: AtomicU64::new(0),
@@ -147,7 +161,7 @@ impl Spool {
     #[must_use]
     pub fn status(&self) -> SpoolStatus {
         SpoolStatus {
-            waiting_bytes: self.shared.files.lock().waiting_bytes(),
+            waiting_bytes: self.shared.waiting.load(Ordering::Relaxed),
             lost: self.shared.lost.load(Ordering::Relaxed),
             is_writable: self.shared.is_writable.load(Ordering::Relaxed),
         }

@@ -8,6 +8,7 @@ use keybound_proto::event::{Event, EventKind};
 use keybound_proto::time::Clock;
 
 use super::Shared;
+use super::files::Files;
 
 /// Most events that share one sync.
 const BATCH: usize = 512;
@@ -29,19 +30,22 @@ impl Writer {
         }
     }
 
+    /// Stores what has room and counts what has none.
     fn store(&self, batch: &[Event]) {
-        let mut files = self.shared.files.lock();
+        let earlier = self.shared.lost.swap(0, Ordering::Relaxed);
+        let left_out = self.shared.with_files(|files| self.append(files, earlier, batch));
+        self.shared.lost.fetch_add(left_out, Ordering::Relaxed);
+    }
+
+    /// Appends the report of earlier losses and the events; gives how many were left out.
+    fn append(&self, files: &mut Files, earlier: u64, batch: &[Event]) -> u64 {
         if let Err(error) = files.recycle() {
             tracing::warn!(%error, "cannot begin a new part of the event spool");
         }
+        let report = (earlier > 0).then(|| self.report_of(earlier));
         let mut lines = Vec::new();
-        let lost = self.shared.lost.swap(0, Ordering::Relaxed);
-        if lost > 0 {
-            push_line(&mut lines, &self.report_of(lost));
-        }
-        let mut taken = lost;
-        let mut left_out = 0;
-        for event in batch {
+        let (mut taken, mut left_out) = (0, 0);
+        for event in report.iter().chain(batch) {
             let before = lines.len();
             push_line(&mut lines, event);
             if files.has_room(lines.len() as u64) {
@@ -51,18 +55,13 @@ impl Writer {
                 left_out += event.count;
             }
         }
-        let has_room = files.has_room(lines.len() as u64);
-        let stored = if has_room { files.append(&lines) } else { Ok(()) };
-        drop(files);
-        if !has_room {
-            left_out += taken;
-        }
+        let stored = if lines.is_empty() { Ok(()) } else { files.append(&lines) };
         if let Err(error) = &stored {
             tracing::error!(%error, "cannot write to the event spool; events are counted until it works again");
             left_out += taken;
         }
         self.shared.is_writable.store(stored.is_ok(), Ordering::Relaxed);
-        self.shared.lost.fetch_add(left_out, Ordering::Relaxed);
+        left_out
     }
 
     /// One event that stands for those that found no room.
