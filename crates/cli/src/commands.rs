@@ -1,0 +1,30 @@
+//! The commands, one module each.
+
+pub(crate) mod completions;
+pub(crate) mod config;
+pub(crate) mod init;
+pub(crate) mod key;
+pub(crate) mod man;
+pub(crate) mod proof;
+pub(crate) mod reference;
+pub(crate) mod token;
+mod version;
+
+use crate::arguments::Command;
+use crate::context::Context;
+use crate::failure::Outcome;
+
+/// Runs a command.
+pub(crate) fn run(command: Command, context: &Context) -> Outcome {
+    match command {
+        Command::Init(arguments) => init::run(&arguments, context),
+        Command::Key(command) => key::run(&command, context),
+        Command::Token(command) => token::run(&command, context),
+        Command::Proof(command) => proof::run(&command, context),
+        Command::Config(command) => config::run(&command, context),
+        Command::Version => version::run(context),
+        Command::Completions(arguments) => completions::run(&arguments, context),
+        Command::Man(arguments) => man::run(&arguments, context),
+        Command::Reference(arguments) => reference::run(&arguments, context),
+    }
+}

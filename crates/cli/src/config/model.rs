@@ -1,0 +1,595 @@
+//! `keybound.toml` as it is written: every section, key, default and
+//! description. The JSON Schema of `keybound config schema`, the valid keys of
+//! an error message and `docs/reference/config.md` are all made from these
+//! types.
+//!
+//! What is *not* decided here: whether the values fit together; that is
+//! [`super::validate`].
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The whole file. `keybound serve` starts whichever of the sections `issuer`,
+/// `gateway` and `control` it has.
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct FileConfig {
+    /// Where the issuer and control keep their state. Needed by both.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub store: Option<StoreSection>,
+    /// The authorization server.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub issuer: Option<IssuerSection>,
+    /// The enforcement point in front of HTTP APIs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gateway: Option<GatewaySection>,
+    /// The control plane: locks, revocation, events, signals to gateways.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub control: Option<ControlSection>,
+    /// Health and metrics, on a listener of their own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub management: Option<ManagementSection>,
+}
+
+/// The store of issuer and control.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct StoreSection {
+    /// `sqlite:` and the path of the database file.
+    pub url: String,
+    /// File with the key that encrypts signing keys at rest: 32 bytes as
+    /// base64url, mode 0600. The variable
+    /// `KEYBOUND_STORE__KEY_ENCRYPTION_KEY` may hold the key instead.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key_encryption_key_file: Option<String>,
+}
+
+/// The authorization server.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct IssuerSection {
+    /// The issuer identifier: the `iss` of tokens and the base of every
+    /// endpoint.
+    pub url: String,
+    /// Address to listen on; loopback only.
+    #[serde(default = "issuer_listen")]
+    pub listen: String,
+    /// Where proof and assertion identifiers are remembered.
+    #[serde(default)]
+    pub replay: IssuerReplay,
+    /// Access tokens.
+    #[serde(default)]
+    pub tokens: TokensSection,
+    /// Which proofs are accepted at the token endpoint.
+    #[serde(default)]
+    pub proof: ProofSection,
+    /// Whether proofs of every client need a nonce of the issuer.
+    #[serde(default)]
+    pub nonce: bool,
+    /// File with the secret nonces are made with: 32 bytes as base64url, mode
+    /// 0600. Without it a secret is made at start, and a nonce of the time
+    /// before costs its client one more round trip. The variable
+    /// `KEYBOUND_ISSUER__NONCE_SECRET` may hold it instead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nonce_secret_file: Option<String>,
+    /// When signing keys change.
+    #[serde(default)]
+    pub rotation: RotationSection,
+    /// Who may register clients.
+    #[serde(default)]
+    pub registration: RegistrationSection,
+    /// Browser origins that may read answers of the endpoints for clients.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cors_origins: Vec<String>,
+    /// Resource servers that tokens may be made for. The resources of
+    /// `gateway` and `control` in the same file are known without being listed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub resource: Vec<ResourceSection>,
+    /// Clients that are not registered at run time.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub client: Vec<ClientSection>,
+}
+
+/// Access tokens.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct TokensSection {
+    /// Lifetime of an access token: `30s` to `1h`.
+    pub access_ttl: String,
+    /// Algorithm of the token signature.
+    pub signing_alg: SigningAlg,
+}
+
+/// Which proofs are accepted, and how old they may be.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct ProofSection {
+    /// How far back the `iat` of a proof may lie: `1s` to `300s`.
+    pub past: String,
+    /// How far ahead the `iat` of a proof may lie: `0s` to `300s`.
+    pub ahead: String,
+    /// Proof algorithms.
+    pub algorithms: Vec<ProofAlg>,
+}
+
+/// When signing keys change.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct RotationSection {
+    /// Age at which a signing key is replaced: `1h` or more.
+    pub every: String,
+    /// How long a new key is published before it signs, and an old one after
+    /// its last token: `5m` or more, less than `every`.
+    pub overlap: String,
+}
+
+/// Who may register clients (RFC 7591).
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct RegistrationSection {
+    /// `open`: anyone who reaches the endpoint; `token`: holders of the initial
+    /// access token; `closed`: nobody.
+    pub mode: RegistrationModeName,
+    /// File with the initial access token of mode `token`, mode 0600. The
+    /// variable `KEYBOUND_ISSUER__REGISTRATION__TOKEN` may hold it instead.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token_file: Option<String>,
+    /// Scopes a registered client may ask for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub scopes: Vec<String>,
+    /// Resources a registered client may ask tokens for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub resources: Vec<String>,
+    /// Most clients that may be registered at once.
+    pub max_clients: u32,
+}
+
+/// A resource server that tokens may be made for.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ResourceSection {
+    /// The resource indicator (RFC 8707): the `aud` of its tokens.
+    pub url: String,
+    /// Scopes that mean something there.
+    #[serde(default)]
+    pub scopes: Vec<String>,
+}
+
+/// A client that is not registered at run time.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ClientSection {
+    /// The `client_id`.
+    pub id: String,
+    /// How the client authenticates.
+    pub auth: ClientAuth,
+    /// File with the client's public keys as a JWK set, for `private_key_jwt`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jwks: Option<String>,
+    /// File with the client's secret, mode 0600, for `client_secret_basic`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret_file: Option<String>,
+    /// Grants the client may use.
+    #[serde(default = "client_grants")]
+    pub grants: Vec<Grant>,
+    /// Scopes the client may ask for.
+    #[serde(default)]
+    pub scopes: Vec<String>,
+    /// Resources the client may ask tokens for.
+    #[serde(default)]
+    pub resources: Vec<String>,
+    /// How the client's tokens are bound. Empty only with
+    /// `unconstrained = true`.
+    #[serde(default = "binding_methods")]
+    pub binding_methods: Vec<BindingMethod>,
+    /// Lets this client have tokens that are bound to no key, which whoever
+    /// copies them can use. Each one is recorded with `unconstrained_reason`.
+    #[serde(default)]
+    pub unconstrained: bool,
+    /// Why this client may have unbound tokens; needed with
+    /// `unconstrained = true`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unconstrained_reason: Option<String>,
+    /// The `sub` of the client's tokens. By default its `id`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity: Option<String>,
+    /// Whether the client's proofs need a nonce of the issuer.
+    #[serde(default)]
+    pub nonce: bool,
+    /// Audiences whose tokens the client may introspect, beside its own; `"*"`
+    /// is all of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub introspects: Vec<String>,
+}
+
+/// The enforcement point in front of HTTP APIs.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct GatewaySection {
+    /// Public origin: the base of every `htu`.
+    pub url: String,
+    /// Address to listen on; loopback only.
+    #[serde(default = "gateway_listen")]
+    pub listen: String,
+    /// The audience of tokens for this gateway. By default `url` and `/`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resource: Option<String>,
+    /// Where proof identifiers are remembered.
+    #[serde(default)]
+    pub replay: GatewayReplay,
+    /// What a restart means for proofs made before it. `strict`: none of them
+    /// is accepted again; `best-effort`: one may be, within the proof window.
+    #[serde(default)]
+    pub replay_mode: ReplayModeName,
+    /// Most proofs remembered at once, over all keys.
+    #[serde(default = "replay_capacity")]
+    pub replay_capacity: u32,
+    /// Most proofs of one key remembered at once.
+    #[serde(default = "replay_per_key")]
+    pub replay_per_key: u32,
+    /// File with the secret nonces are made with: 32 bytes as base64url, mode
+    /// 0600. Without it a secret is made at start, and a nonce of the time
+    /// before costs its client one more round trip. The variable
+    /// `KEYBOUND_GATEWAY__NONCE_SECRET` may hold it instead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nonce_secret_file: Option<String>,
+    /// Directory for the revocation view, its cursor and the event spool; made
+    /// with mode 0700 when missing.
+    #[serde(default = "gateway_state_dir")]
+    pub state_dir: String,
+    /// Which proofs are accepted.
+    #[serde(default)]
+    pub proof: ProofSection,
+    /// Where revocations come from and events go to. Without it the gateway
+    /// cannot learn of a lock.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub control: Option<GatewayControlSection>,
+    /// Issuers whose tokens are accepted.
+    #[serde(default)]
+    pub issuer: Vec<GatewayIssuerSection>,
+    /// What is behind the gateway. The longest matching path wins.
+    #[serde(default)]
+    pub route: Vec<RouteSection>,
+}
+
+/// Revocations in, events out.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct GatewayControlSection {
+    /// Origin of the control plane.
+    pub url: String,
+    /// How revocations reach the gateway.
+    #[serde(default)]
+    pub signals: SignalDelivery,
+    /// The gateway's own client at the issuer.
+    pub client_id: String,
+    /// The gateway's own key: `file:` and a path; authenticates the client and
+    /// binds its tokens.
+    pub key: String,
+    /// Issuer of the gateway's own token. By default the `url` of the section
+    /// `issuer`, or of the only `gateway.issuer`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub issuer: Option<String>,
+    /// How long tokens are accepted after the last word from control; then 503
+    /// until it is heard from again.
+    #[serde(default = "revocation_max_age")]
+    pub max_age: String,
+}
+
+/// An issuer whose tokens are accepted.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct GatewayIssuerSection {
+    /// The issuer identifier, compared exactly with `iss`.
+    pub url: String,
+    /// Signature algorithms accepted from it.
+    #[serde(default = "token_algorithms")]
+    pub algorithms: Vec<TokenAlg>,
+    /// Where its key set is, when its metadata shall not decide.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jwks_uri: Option<String>,
+    /// Origins other than its own that its `jwks_uri` may have.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub jwks_origins: Vec<String>,
+    /// RFC 9068 claims that this issuer leaves out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub may_lack: Vec<OptionalClaim>,
+}
+
+/// What is behind one path.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RouteSection {
+    /// Path prefix, matched by whole segments.
+    pub path: String,
+    /// Origin that requests are forwarded to.
+    pub upstream: String,
+    /// `require`: a bound token and a good proof; `off`: forwards without
+    /// reading credentials.
+    pub enforcement: EnforcementMode,
+    /// How tokens may be bound.
+    #[serde(default = "binding_methods")]
+    pub binding_methods: Vec<BindingMethod>,
+    /// The audience of tokens for this route. By default that of the gateway.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resource: Option<String>,
+    /// Scopes needed, by method. A method that is not listed needs all scopes
+    /// of the route's other methods; a route without this needs none.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub scopes: BTreeMap<String, Vec<String>>,
+    /// Whether proofs need a nonce of the gateway.
+    #[serde(default)]
+    pub nonce: bool,
+    /// How the upstream learns who calls.
+    #[serde(default)]
+    pub identity: IdentityName,
+}
+
+/// The control plane.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct ControlSection {
+    /// Public origin. By default `http://` and `listen`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// Address to listen on; loopback only.
+    pub listen: String,
+    /// Issuer of the tokens that the admin API accepts. By default the `url` of
+    /// the section `issuer`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub issuer: Option<String>,
+}
+
+/// Health and metrics.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct ManagementSection {
+    /// Address to listen on; loopback only.
+    pub listen: String,
+}
+
+/// Where the issuer remembers proof identifiers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum IssuerReplay {
+    /// In the store, so that they survive a restart.
+    #[default]
+    Store,
+}
+
+/// Where the gateway remembers proof identifiers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum GatewayReplay {
+    /// In memory, for one gateway.
+    #[default]
+    Memory,
+}
+
+/// What a restart means for proofs made before it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum ReplayModeName {
+    /// No proof made before the start is accepted again.
+    #[default]
+    Strict,
+    /// A proof made before the start may be accepted once more.
+    BestEffort,
+}
+
+/// Algorithm of token signatures.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+pub(crate) enum SigningAlg {
+    /// ECDSA with P-256 and SHA-256.
+    #[default]
+    #[serde(rename = "ES256")]
+    Es256,
+    /// Ed25519.
+    #[serde(rename = "EdDSA")]
+    EdDsa,
+}
+
+/// Algorithm of a proof.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+pub(crate) enum ProofAlg {
+    /// ECDSA with P-256 and SHA-256.
+    #[serde(rename = "ES256")]
+    Es256,
+    /// Ed25519.
+    #[serde(rename = "EdDSA")]
+    EdDsa,
+    /// ECDSA with P-384 and SHA-384.
+    #[serde(rename = "ES384")]
+    Es384,
+    /// RSASSA-PSS with SHA-256.
+    #[serde(rename = "PS256")]
+    Ps256,
+    /// RSASSA-PKCS1-v1_5 with SHA-256.
+    #[serde(rename = "RS256")]
+    Rs256,
+}
+
+/// Algorithm of an accepted token's signature.
+pub(crate) type TokenAlg = ProofAlg;
+
+/// Who may register clients.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum RegistrationModeName {
+    /// Anyone who reaches the endpoint.
+    Open,
+    /// Holders of the initial access token.
+    Token,
+    /// Nobody.
+    #[default]
+    Closed,
+}
+
+/// How a client authenticates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum ClientAuth {
+    /// A signed assertion (RFC 7523).
+    PrivateKeyJwt,
+    /// A secret in the `Authorization` header (RFC 6749 section 2.3.1).
+    ClientSecretBasic,
+}
+
+/// Grants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Grant {
+    /// RFC 6749 section 4.4.
+    ClientCredentials,
+}
+
+/// How a token is bound to its key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum BindingMethod {
+    /// DPoP (RFC 9449).
+    Dpop,
+}
+
+/// How revocations reach the gateway.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum SignalDelivery {
+    /// The gateway asks, with long-polling (RFC 8936).
+    #[default]
+    Poll,
+}
+
+/// RFC 9068 claims and header members an issuer may leave out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum OptionalClaim {
+    /// The token's identifier; the token is then known by its hash.
+    Jti,
+    /// The client.
+    ClientId,
+    /// The header's key identifier; the issuer must then have one key for the
+    /// algorithm.
+    Kid,
+}
+
+/// What a route asks of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum EnforcementMode {
+    /// Forwards without reading credentials.
+    Off,
+    /// A bound token and a good proof.
+    Require,
+}
+
+/// How the upstream learns who calls.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum IdentityName {
+    /// A signed `Keybound-Assertion`, reused for the token for at most 60 s.
+    #[default]
+    Assertion,
+    /// A signed `Keybound-Assertion` of its own for every request.
+    AssertionPerRequest,
+    /// Plain headers, for an upstream that nobody else can reach.
+    Headers,
+    /// Nothing.
+    None,
+}
+
+impl Default for TokensSection {
+    fn default() -> Self {
+        Self {
+            access_ttl: "5m".to_owned(),
+            signing_alg: SigningAlg::default(),
+        }
+    }
+}
+
+impl Default for ProofSection {
+    fn default() -> Self {
+        Self {
+            past: "60s".to_owned(),
+            ahead: "10s".to_owned(),
+            algorithms: vec![ProofAlg::Es256, ProofAlg::EdDsa],
+        }
+    }
+}
+
+impl Default for RotationSection {
+    fn default() -> Self {
+        Self {
+            every: "30d".to_owned(),
+            overlap: "1d".to_owned(),
+        }
+    }
+}
+
+impl Default for RegistrationSection {
+    fn default() -> Self {
+        Self {
+            mode: RegistrationModeName::default(),
+            token_file: None,
+            scopes: Vec::new(),
+            resources: Vec::new(),
+            max_clients: 10_000,
+        }
+    }
+}
+
+impl Default for ControlSection {
+    fn default() -> Self {
+        Self {
+            url: None,
+            listen: "127.0.0.1:9402".to_owned(),
+            issuer: None,
+        }
+    }
+}
+
+impl Default for ManagementSection {
+    fn default() -> Self {
+        Self {
+            listen: "127.0.0.1:9403".to_owned(),
+        }
+    }
+}
+
+fn issuer_listen() -> String {
+    "127.0.0.1:9400".to_owned()
+}
+
+fn gateway_listen() -> String {
+    "127.0.0.1:9401".to_owned()
+}
+
+fn gateway_state_dir() -> String {
+    "/var/lib/keybound/gateway".to_owned()
+}
+
+fn revocation_max_age() -> String {
+    "60s".to_owned()
+}
+
+fn client_grants() -> Vec<Grant> {
+    vec![Grant::ClientCredentials]
+}
+
+fn binding_methods() -> Vec<BindingMethod> {
+    vec![BindingMethod::Dpop]
+}
+
+fn token_algorithms() -> Vec<TokenAlg> {
+    vec![ProofAlg::Es256, ProofAlg::EdDsa]
+}
+
+const fn replay_capacity() -> u32 {
+    1_000_000
+}
+
+const fn replay_per_key() -> u32 {
+    100_000
+}

@@ -1,0 +1,167 @@
+//! The configuration as valid values: what `serve` and `dev` start from.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use keybound_issuer::config::IssuerConfig;
+use keybound_proto::jose::{AlgorithmSet, Signer};
+use keybound_proto::uri::{HttpUrl, Origin};
+use keybound_proto::verify::Profile;
+
+use super::model::{EnforcementMode, IdentityName, OptionalClaim, ReplayModeName};
+use super::secret::Secret32;
+
+/// Everything that `serve` starts.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    /// Where issuer and control keep their state.
+    pub(crate) store: Option<StoreSettings>,
+    /// The authorization server.
+    pub(crate) issuer: Option<IssuerSettings>,
+    /// The enforcement point.
+    pub(crate) gateway: Option<GatewaySettings>,
+    /// The control plane.
+    pub(crate) control: Option<ControlSettings>,
+    /// Where health and metrics are served.
+    pub(crate) management: Option<SocketAddr>,
+}
+
+/// The store. `Debug` does not show the key.
+pub(crate) struct StoreSettings {
+    /// The database file.
+    pub(crate) path: PathBuf,
+    /// Encrypts signing keys at rest.
+    pub(crate) key_encryption_key: Secret32,
+}
+
+/// The authorization server.
+#[derive(Debug)]
+pub(crate) struct IssuerSettings {
+    /// Where it listens.
+    pub(crate) listen: SocketAddr,
+    /// What it is told.
+    pub(crate) config: IssuerConfig,
+}
+
+/// The control plane.
+#[derive(Debug)]
+pub(crate) struct ControlSettings {
+    /// Where it listens.
+    pub(crate) listen: SocketAddr,
+    /// Its public origin.
+    pub(crate) url: Origin,
+    /// Whose tokens its API accepts.
+    pub(crate) issuer: HttpUrl,
+}
+
+/// The enforcement point. `Debug` does not show the nonce secret.
+pub(crate) struct GatewaySettings {
+    /// Public origin.
+    pub(crate) url: Origin,
+    /// Where it listens.
+    pub(crate) listen: SocketAddr,
+    /// The audience of its tokens.
+    pub(crate) resource: String,
+    /// What a restart means for proofs made before it.
+    pub(crate) replay_mode: ReplayModeName,
+    /// Most proofs remembered at once.
+    pub(crate) replay_capacity: usize,
+    /// Most proofs of one key remembered at once.
+    pub(crate) replay_per_key: usize,
+    /// What nonces are made with.
+    pub(crate) nonce_secret: Secret32,
+    /// Where cursor, view and spool are kept.
+    pub(crate) state_dir: PathBuf,
+    /// Which proofs are accepted.
+    pub(crate) profile: Profile,
+    /// Where revocations come from and events go to.
+    pub(crate) control: Option<GatewayControlSettings>,
+    /// Issuers whose tokens are accepted.
+    pub(crate) issuers: Vec<GatewayIssuerSettings>,
+    /// What is behind the gateway.
+    pub(crate) routes: Vec<RouteSettings>,
+}
+
+/// The gateway's connection to control.
+#[derive(Debug, Clone)]
+pub(crate) struct GatewayControlSettings {
+    /// Origin of control.
+    pub(crate) url: Origin,
+    /// The gateway's client at the issuer.
+    pub(crate) client_id: String,
+    /// The gateway's key.
+    pub(crate) key: Arc<dyn Signer>,
+    /// Where the gateway gets its token.
+    pub(crate) issuer: HttpUrl,
+    /// How long a silent control is borne, in seconds.
+    pub(crate) max_age: u64,
+}
+
+/// An issuer whose tokens are accepted.
+#[derive(Debug)]
+pub(crate) struct GatewayIssuerSettings {
+    /// The issuer identifier.
+    pub(crate) url: HttpUrl,
+    /// Signature algorithms accepted from it.
+    pub(crate) algorithms: AlgorithmSet,
+    /// Where its key set is, when metadata shall not decide.
+    pub(crate) jwks_uri: Option<HttpUrl>,
+    /// Origins its `jwks_uri` may have beside its own.
+    pub(crate) jwks_origins: Vec<Origin>,
+    /// What its tokens may lack.
+    pub(crate) may_lack: Vec<OptionalClaim>,
+}
+
+/// What is behind one path.
+#[derive(Debug)]
+pub(crate) struct RouteSettings {
+    /// Path prefix, matched by whole segments.
+    pub(crate) path: String,
+    /// Where requests are forwarded.
+    pub(crate) upstream: Origin,
+    /// What is asked of a request.
+    pub(crate) enforcement: EnforcementMode,
+    /// The audience of tokens.
+    pub(crate) resource: String,
+    /// Scopes needed, by method.
+    pub(crate) scopes: BTreeMap<String, Vec<String>>,
+    /// Whether proofs need a nonce.
+    pub(crate) nonce: bool,
+    /// How the upstream learns who calls.
+    pub(crate) identity: IdentityName,
+}
+
+impl Settings {
+    /// Every configured listener with the key that sets it.
+    pub(crate) fn listeners(&self) -> Vec<(&'static str, SocketAddr)> {
+        let issuer = self.issuer.as_ref().map(|issuer| ("issuer.listen", issuer.listen));
+        let gateway = self.gateway.as_ref().map(|gateway| ("gateway.listen", gateway.listen));
+        let control = self.control.as_ref().map(|control| ("control.listen", control.listen));
+        let management = self.management.map(|listen| ("management.listen", listen));
+        [issuer, gateway, control, management].into_iter().flatten().collect()
+    }
+}
+
+impl fmt::Debug for StoreSettings {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("StoreSettings")
+            .field("path", &self.path)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for GatewaySettings {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("GatewaySettings")
+            .field("url", &self.url)
+            .field("listen", &self.listen)
+            .field("resource", &self.resource)
+            .field("routes", &self.routes)
+            .finish_non_exhaustive()
+    }
+}

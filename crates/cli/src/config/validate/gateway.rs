@@ -1,0 +1,184 @@
+//! The section `[gateway]`.
+
+use keybound_proto::uri::{Origin, request_target};
+
+use super::checker::Checker;
+use crate::config::model::{
+    EnforcementMode, GatewayControlSection, GatewayIssuerSection, GatewaySection, RouteSection,
+};
+use crate::config::secret::random32;
+use crate::config::settings::{
+    GatewayControlSettings, GatewayIssuerSettings, GatewaySettings, RouteSettings,
+};
+use crate::config::source;
+
+pub(super) fn check(checker: &mut Checker<'_>, section: &GatewaySection) -> Option<GatewaySettings> {
+    let url = checker.origin("gateway.url", &section.url);
+    let listen = checker.listen("gateway.listen", &section.listen);
+    let resource = checker.resource("gateway.resource", section.resource.as_deref().unwrap_or_default());
+    let profile = checker.profile("gateway.proof", &section.proof);
+    let variable = checker.loaded().secrets.gateway_nonce_secret.as_ref();
+    let secret_file = section.nonce_secret_file.as_deref();
+    let nonce_secret =
+        checker.secret32("gateway.nonce_secret_file", variable, source::GATEWAY_NONCE_SECRET, secret_file);
+    let control = control(checker, section.control.as_ref());
+    let issuers = issuers(checker, section);
+    let routes = routes(checker, section);
+    capacity(checker, section);
+    Some(GatewaySettings {
+        url: url?,
+        listen: listen?,
+        resource: resource?,
+        replay_mode: section.replay_mode,
+        replay_capacity: usize::try_from(section.replay_capacity).ok()?,
+        replay_per_key: usize::try_from(section.replay_per_key).ok()?,
+        nonce_secret: nonce_secret?.map_or_else(random32, Some)?,
+        state_dir: checker.loaded().resolve(&section.state_dir),
+        profile: profile?,
+        control: control?,
+        issuers: issuers?,
+        routes: routes?,
+    })
+}
+
+fn capacity(checker: &mut Checker<'_>, section: &GatewaySection) {
+    if section.replay_capacity < 1_000 {
+        let message = "`gateway.replay_capacity` is below 1000, so honest callers would be turned away";
+        checker.problem("gateway.replay_capacity", message, None);
+    }
+    if section.replay_per_key == 0 || section.replay_per_key > section.replay_capacity {
+        let message = "`gateway.replay_per_key` takes 1 to `gateway.replay_capacity`";
+        checker.problem("gateway.replay_per_key", message, None);
+    }
+}
+
+/// The connection to control; `Some(None)` where the gateway has none.
+#[expect(
+    clippy::option_option,
+    reason = "the outer level is a problem that was noted, the inner one an absent section"
+)]
+fn control(
+    checker: &mut Checker<'_>,
+    section: Option<&GatewayControlSection>,
+) -> Option<Option<GatewayControlSettings>> {
+    let Some(section) = section else {
+        let message = "this gateway follows no control plane: a locked token is accepted until it expires";
+        checker.warning("gateway", message, "add `[gateway.control]`");
+        return Some(None);
+    };
+    let url = checker.origin("gateway.control.url", &section.url);
+    let key = checker.signer("gateway.control.key", &section.key);
+    let max_age = checker.duration("gateway.control.max_age", &section.max_age, 30..=86_400);
+    let Some(issuer) = section.issuer.as_deref() else {
+        let help = "add `issuer` to `[gateway.control]`: where the gateway gets its own token";
+        let message = "`gateway.control` does not know its issuer";
+        checker.problem("gateway.control", message, Some(help));
+        return None;
+    };
+    let issuer = checker.url("gateway.control.issuer", issuer);
+    Some(Some(GatewayControlSettings {
+        url: url?,
+        client_id: section.client_id.clone(),
+        key: key?,
+        issuer: issuer?,
+        max_age: max_age?,
+    }))
+}
+
+fn issuers(checker: &mut Checker<'_>, section: &GatewaySection) -> Option<Vec<GatewayIssuerSettings>> {
+    let required = section.route.iter().any(|route| route.enforcement == EnforcementMode::Require);
+    if section.issuer.is_empty() && required {
+        let help = "add `[[gateway.issuer]]` with `url`";
+        checker.problem("gateway", "`[gateway]` accepts the tokens of no issuer", Some(help));
+        return None;
+    }
+    let checked: Vec<_> = section
+        .issuer
+        .iter()
+        .enumerate()
+        .map(|(position, issuer)| self::issuer(checker, &format!("gateway.issuer[{position}]"), issuer))
+        .collect();
+    checked.into_iter().collect()
+}
+
+fn issuer(checker: &mut Checker<'_>, key: &str, section: &GatewayIssuerSection) -> Option<GatewayIssuerSettings> {
+    let url = checker.url(&format!("{key}.url"), &section.url);
+    let algorithms = checker.algorithms(&format!("{key}.algorithms"), &section.algorithms);
+    let jwks_uri = match &section.jwks_uri {
+        Some(text) => Some(checker.url(&format!("{key}.jwks_uri"), text)?),
+        None => None,
+    };
+    let origins: Option<Vec<Origin>> = section
+        .jwks_origins
+        .iter()
+        .enumerate()
+        .map(|(position, text)| checker.origin(&format!("{key}.jwks_origins[{position}]"), text))
+        .collect();
+    Some(GatewayIssuerSettings {
+        url: url?,
+        algorithms: algorithms?,
+        jwks_uri,
+        jwks_origins: origins?,
+        may_lack: section.may_lack.clone(),
+    })
+}
+
+fn routes(checker: &mut Checker<'_>, section: &GatewaySection) -> Option<Vec<RouteSettings>> {
+    if section.route.is_empty() {
+        let help = "add `[[gateway.route]]` with `path`, `upstream`, `enforcement`";
+        checker.problem("gateway", "`[gateway]` has no route, so it would forward nothing", Some(help));
+        return None;
+    }
+    let mut checked = Vec::new();
+    for (position, route) in section.route.iter().enumerate() {
+        let key = format!("gateway.route[{position}]");
+        if section.route[..position].iter().any(|other| other.path == route.path) {
+            let message = format!("there are two routes for `{}`", route.path);
+            checker.problem(&format!("{key}.path"), message, None);
+        }
+        let gateway = section.resource.as_deref().unwrap_or_default();
+        checked.push(self::route(checker, &key, route, gateway));
+    }
+    checked.into_iter().collect()
+}
+
+fn route(checker: &mut Checker<'_>, key: &str, section: &RouteSection, gateway: &str) -> Option<RouteSettings> {
+    let upstream = checker.upstream(&format!("{key}.upstream"), &section.upstream);
+    let resource = section.resource.as_deref().unwrap_or(gateway);
+    let resource = checker.resource(&format!("{key}.resource"), resource);
+    path(checker, key, &section.path);
+    for method in section.scopes.keys() {
+        if method.is_empty() || !method.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'-') {
+            let message = format!("`{key}.scopes` has the method `{method}`; methods are upper case");
+            checker.problem(&format!("{key}.scopes.{method}"), message, None);
+        }
+    }
+    if section.enforcement == EnforcementMode::Require && section.binding_methods.is_empty() {
+        let message = format!("`{key}` accepts no way of binding");
+        let help = "write `binding_methods = [\"dpop\"]`";
+        checker.problem(&format!("{key}.binding_methods"), message, Some(help));
+    }
+    if section.enforcement == EnforcementMode::Off {
+        let message = format!("`{}` forwards without reading credentials", section.path);
+        checker.warning(&format!("{key}.enforcement"), message, "write `enforcement = \"require\"`");
+    }
+    Some(RouteSettings {
+        path: section.path.clone(),
+        upstream: upstream?,
+        enforcement: section.enforcement,
+        resource: resource?,
+        scopes: section.scopes.clone(),
+        nonce: section.nonce,
+        identity: section.identity,
+    })
+}
+
+fn path(checker: &mut Checker<'_>, key: &str, path: &str) {
+    let key = format!("{key}.path");
+    if !path.starts_with('/') || path.contains(['?', '*']) {
+        let message = format!("`{key}` takes a path prefix that begins with `/`, not `{path}`");
+        checker.problem(&key, message, Some("`/approvals` covers `/approvals` and everything beneath"));
+    } else if let Err(error) = request_target::check(path) {
+        checker.problem(&key, format!("`{key}` can never match: {error}"), None);
+    }
+}

@@ -1,0 +1,267 @@
+//! The section `[issuer]`.
+
+use keybound_issuer::config::{
+    ClientAuthentication, ClientConfig, ErrorDetail, Exemption, GrantType, IssuerConfig, NonceConfig,
+    RegistrationConfig, RegistrationMode, ResourceConfig, Rotation, SecretDigest, Sight,
+};
+use keybound_proto::jose::Algorithm;
+
+use super::checker::Checker;
+use crate::config::model::{
+    ClientAuth, ClientSection, Grant, IssuerSection, RegistrationModeName, RegistrationSection, SigningAlg,
+};
+use crate::config::secret::random32;
+use crate::config::settings::IssuerSettings;
+use crate::config::source;
+
+/// Scopes of the admin API and of gateways' own traffic with control.
+pub(crate) const CONTROL_SCOPES: [&str; 3] = ["keybound:read", "keybound:respond", "keybound:gateway"];
+
+pub(super) fn check(checker: &mut Checker<'_>, section: &IssuerSection) -> Option<IssuerSettings> {
+    let url = checker.url("issuer.url", &section.url);
+    let listen = checker.listen("issuer.listen", &section.listen);
+    let access_ttl = checker.duration("issuer.tokens.access_ttl", &section.tokens.access_ttl, 30..=3_600);
+    let profile = checker.profile("issuer.proof", &section.proof);
+    let rotation = rotation(checker, section);
+    let nonce = nonce(checker, section);
+    let registration = registration(checker, &section.registration);
+    let resources = resources(checker, section);
+    let clients = clients(checker, section);
+    let cors_origins = cors_origins(checker, section);
+    Some(IssuerSettings {
+        listen: listen?,
+        config: IssuerConfig {
+            url: url?,
+            node: "issuer-1".to_owned(),
+            access_ttl: access_ttl?,
+            signing_algorithm: match section.tokens.signing_alg {
+                SigningAlg::Es256 => Algorithm::Es256,
+                SigningAlg::EdDsa => Algorithm::EdDsa,
+            },
+            rotation: rotation?,
+            clients: clients?,
+            resources: resources?,
+            registration: registration?,
+            profile: profile?,
+            assertion_algorithms: IssuerConfig::DEFAULT_ASSERTION_ALGORITHMS,
+            nonce: nonce?,
+            error_detail: ErrorDetail::Minimal,
+            cors_origins: cors_origins?,
+        },
+    })
+}
+
+fn rotation(checker: &mut Checker<'_>, section: &IssuerSection) -> Option<Rotation> {
+    const TEN_YEARS: u64 = 3_650 * 86_400;
+    let every = checker.duration("issuer.rotation.every", &section.rotation.every, 3_600..=TEN_YEARS);
+    let overlap = checker.duration("issuer.rotation.overlap", &section.rotation.overlap, 300..=TEN_YEARS);
+    let (every, overlap) = (every?, overlap?);
+    if overlap >= every {
+        let message = "`issuer.rotation.overlap` has to be shorter than `issuer.rotation.every`";
+        checker.problem("issuer.rotation.overlap", message, None);
+        return None;
+    }
+    Some(Rotation { every, overlap })
+}
+
+fn nonce(checker: &mut Checker<'_>, section: &IssuerSection) -> Option<NonceConfig> {
+    let variable = checker.loaded().secrets.issuer_nonce_secret.as_ref();
+    let secret = checker.secret32(
+        "issuer.nonce_secret_file",
+        variable,
+        source::ISSUER_NONCE_SECRET,
+        section.nonce_secret_file.as_deref(),
+    )?;
+    Some(NonceConfig {
+        secret: secret.map_or_else(random32, Some)?,
+        lifetime: 300,
+        required: section.nonce,
+    })
+}
+
+fn registration(checker: &mut Checker<'_>, section: &RegistrationSection) -> Option<RegistrationConfig> {
+    let mode = match section.mode {
+        RegistrationModeName::Closed => RegistrationMode::Closed,
+        RegistrationModeName::Open => RegistrationMode::Open,
+        RegistrationModeName::Token => RegistrationMode::Token(registration_token(checker, section)?),
+    };
+    let resources = section
+        .resources
+        .iter()
+        .enumerate()
+        .map(|(position, resource)| {
+            checker.resource(&format!("issuer.registration.resources[{position}]"), resource)
+        })
+        .collect::<Option<Vec<_>>>()?;
+    Some(RegistrationConfig {
+        mode,
+        resources,
+        scopes: section.scopes.clone(),
+        max_clients: section.max_clients.into(),
+    })
+}
+
+fn registration_token(checker: &mut Checker<'_>, section: &RegistrationSection) -> Option<SecretDigest> {
+    if let Some(text) = &checker.loaded().secrets.registration_token {
+        return Some(SecretDigest::of(text.as_bytes()));
+    }
+    let Some(file) = &section.token_file else {
+        let help = "name its file with `token_file`, or set KEYBOUND_ISSUER__REGISTRATION__TOKEN";
+        let message = "`mode = \"token\"` needs an initial access token";
+        checker.problem("issuer.registration.mode", message, Some(help));
+        return None;
+    };
+    let text = checker.private_text("issuer.registration.token_file", file)?;
+    Some(SecretDigest::of(text.as_bytes()))
+}
+
+fn cors_origins(checker: &mut Checker<'_>, section: &IssuerSection) -> Option<Vec<String>> {
+    let checked: Vec<Option<String>> = section
+        .cors_origins
+        .iter()
+        .enumerate()
+        .map(|(position, text)| {
+            let origin = checker.origin(&format!("issuer.cors_origins[{position}]"), text)?;
+            Some(origin.to_string())
+        })
+        .collect();
+    checked.into_iter().collect()
+}
+
+/// The listed resources, and those of gateway and control in the same file.
+fn resources(checker: &mut Checker<'_>, section: &IssuerSection) -> Option<Vec<ResourceConfig>> {
+    let mut known: Vec<ResourceConfig> = Vec::new();
+    for (position, resource) in section.resource.iter().enumerate() {
+        let identifier = checker.resource(&format!("issuer.resource[{position}].url"), &resource.url)?;
+        known.push(ResourceConfig {
+            identifier,
+            scopes: resource.scopes.clone(),
+        });
+    }
+    let file = &checker.loaded().file;
+    if let Some(gateway) = &file.gateway {
+        let own = gateway.resource.clone().unwrap_or_default();
+        for route in &gateway.route {
+            let identifier = route.resource.clone().unwrap_or_else(|| own.clone());
+            add(&mut known, identifier, route.scopes.values().flatten());
+        }
+        add(&mut known, own, [].iter());
+    }
+    if let Some(url) = file.control.as_ref().and_then(|control| control.url.as_ref()) {
+        let scopes = CONTROL_SCOPES.map(str::to_owned);
+        add(&mut known, format!("{}/", url.trim_end_matches('/')), scopes.iter());
+    }
+    Some(known)
+}
+
+fn add<'a>(known: &mut Vec<ResourceConfig>, identifier: String, scopes: impl Iterator<Item = &'a String>) {
+    let position = known.iter().position(|resource| resource.identifier == identifier);
+    let position = position.unwrap_or_else(|| {
+        known.push(ResourceConfig {
+            identifier,
+            scopes: Vec::new(),
+        });
+        known.len() - 1
+    });
+    for scope in scopes {
+        if !known[position].scopes.contains(scope) {
+            known[position].scopes.push(scope.clone());
+        }
+    }
+}
+
+fn clients(checker: &mut Checker<'_>, section: &IssuerSection) -> Option<Vec<ClientConfig>> {
+    let mut clients: Vec<Option<ClientConfig>> = Vec::new();
+    for (position, client) in section.client.iter().enumerate() {
+        let key = format!("issuer.client[{position}]");
+        if section.client[..position].iter().any(|other| other.id == client.id) {
+            let message = format!("there are two clients with the id `{}`", client.id);
+            checker.problem(&format!("{key}.id"), message, None);
+        }
+        clients.push(self::client(checker, &key, client));
+    }
+    clients.into_iter().collect()
+}
+
+fn client(checker: &mut Checker<'_>, key: &str, section: &ClientSection) -> Option<ClientConfig> {
+    if section.id.is_empty() {
+        checker.problem(&format!("{key}.id"), format!("`{key}.id` is empty"), None);
+        return None;
+    }
+    let authentication = authentication(checker, key, section);
+    let unconstrained = binding(checker, key, section);
+    Some(ClientConfig {
+        id: section.id.clone(),
+        identity: section.identity.clone(),
+        authentication: authentication?,
+        grants: section.grants.iter().map(|grant| self::grant(*grant)).collect(),
+        scopes: section.scopes.clone(),
+        resources: section.resources.clone(),
+        unconstrained: unconstrained?,
+        nonce: section.nonce,
+        sight: sight(&section.introspects),
+    })
+}
+
+const fn grant(name: Grant) -> GrantType {
+    match name {
+        Grant::ClientCredentials => GrantType::ClientCredentials,
+    }
+}
+
+fn authentication(checker: &mut Checker<'_>, key: &str, section: &ClientSection) -> Option<ClientAuthentication> {
+    match (section.auth, &section.jwks, &section.secret_file) {
+        (ClientAuth::PrivateKeyJwt, Some(file), None) => {
+            let jwks = checker.text(&format!("{key}.jwks"), file)?;
+            Some(ClientAuthentication::PrivateKeyJwt { jwks })
+        }
+        (ClientAuth::ClientSecretBasic, None, Some(file)) => {
+            let secret = checker.private_text(&format!("{key}.secret_file"), file)?;
+            Some(ClientAuthentication::ClientSecretBasic(SecretDigest::of(secret.as_bytes())))
+        }
+        (ClientAuth::PrivateKeyJwt, ..) => {
+            let message = format!("`{key}` authenticates with private_key_jwt, which takes `jwks` and no `secret_file`");
+            checker.problem(&format!("{key}.auth"), message, None);
+            None
+        }
+        (ClientAuth::ClientSecretBasic, ..) => {
+            let message = format!("`{key}` authenticates with client_secret_basic, which takes `secret_file` and no `jwks`");
+            checker.problem(&format!("{key}.auth"), message, None);
+            None
+        }
+    }
+}
+
+/// The exemption of a client from binding: `Some(None)` for a bound one.
+#[expect(
+    clippy::option_option,
+    reason = "the outer level is a problem that was noted, the inner one the client's exemption"
+)]
+fn binding(checker: &mut Checker<'_>, key: &str, section: &ClientSection) -> Option<Option<Exemption>> {
+    if !section.unconstrained {
+        if section.binding_methods.is_empty() {
+            let message = format!("`{key}` has no way to bind its tokens");
+            let help = "write `binding_methods = [\"dpop\"]`";
+            checker.problem(&format!("{key}.binding_methods"), message, Some(help));
+            return None;
+        }
+        return Some(None);
+    }
+    let Some(reason) = section.unconstrained_reason.clone().filter(|reason| !reason.trim().is_empty()) else {
+        let message = format!("`{key}` is unconstrained without `unconstrained_reason`");
+        let help = "say why; the reason is recorded with every unbound token";
+        checker.problem(&format!("{key}.unconstrained"), message, Some(help));
+        return None;
+    };
+    let message = format!("tokens of `{}` are bound to no key: whoever copies one can use it", section.id);
+    checker.warning(&format!("{key}.unconstrained"), message, "bind them: remove `unconstrained`");
+    Some(Some(Exemption { reason }))
+}
+
+fn sight(introspects: &[String]) -> Sight {
+    match introspects {
+        [] => Sight::Own,
+        list if list.iter().any(|entry| entry == "*") => Sight::Everything,
+        list => Sight::Audiences(list.to_vec()),
+    }
+}
