@@ -1,0 +1,149 @@
+//! What the issuer is told at start. The command line parses files and the
+//! environment into these types; nothing here reads either.
+//!
+//! Secrets among them (initial access token, client secrets) are SHA-256
+//! digests already, and the nonce secret does not show in `Debug`.
+
+use std::fmt;
+
+use keybound_proto::jose::{Algorithm, AlgorithmSet};
+use keybound_proto::uri::HttpUrl;
+use keybound_proto::verify::Profile;
+use zeroize::Zeroizing;
+
+pub use crate::flow::client::{Exemption, GrantType, Sight};
+pub use crate::flow::rotation::Rotation;
+pub use crate::flow::secret::SecretDigest;
+pub use keybound_proto::wire::ErrorDetail;
+
+/// Everything an issuer needs to know.
+#[derive(Clone, Debug)]
+pub struct IssuerConfig {
+    /// Issuer identifier and base of every endpoint, exactly as clients and
+    /// tokens say it. Also the only source of every `htu`.
+    pub url: HttpUrl,
+    /// The name events carry for this process, for example `issuer-1`.
+    pub node: String,
+    /// How long an access token lives, in seconds.
+    pub access_ttl: u64,
+    /// What access tokens are signed with: ES256 or EdDSA.
+    pub signing_algorithm: Algorithm,
+    /// How often signing keys change.
+    pub rotation: Rotation,
+    /// Clients known from the configuration.
+    pub clients: Vec<ClientConfig>,
+    /// The resources tokens are minted for, and their scopes.
+    pub resources: Vec<ResourceConfig>,
+    /// Dynamic registration.
+    pub registration: RegistrationConfig,
+    /// Which proofs are acceptable: algorithms, window, sizes.
+    pub profile: Profile,
+    /// Which algorithms client assertions may have.
+    pub assertion_algorithms: AlgorithmSet,
+    /// Server nonces.
+    pub nonce: NonceConfig,
+    /// How much a refusal tells the caller.
+    pub error_detail: ErrorDetail,
+    /// Browser origins that may read answers of the client-facing endpoints
+    /// (`scheme://host[:port]`). Metadata and keys are readable by all.
+    pub cors_origins: Vec<String>,
+}
+
+impl IssuerConfig {
+    /// What client assertions may be signed with unless the configuration says
+    /// otherwise. RS256 is not among them.
+    pub const DEFAULT_ASSERTION_ALGORITHMS: AlgorithmSet =
+        AlgorithmSet::of(&[Algorithm::Es256, Algorithm::EdDsa, Algorithm::Ps256]);
+}
+
+/// One resource.
+#[derive(Clone, Debug)]
+pub struct ResourceConfig {
+    /// The audience, compared exactly: an absolute URI without fragment.
+    pub identifier: String,
+    /// The scopes that mean something there.
+    pub scopes: Vec<String>,
+}
+
+/// One client of the configuration.
+#[derive(Clone, Debug)]
+pub struct ClientConfig {
+    /// `client_id`.
+    pub id: String,
+    /// The identity its tokens are about (`sub`); the id where absent.
+    pub identity: Option<String>,
+    /// How it authenticates.
+    pub authentication: ClientAuthentication,
+    /// The grants it may use; none for a client that only introspects.
+    pub grants: Vec<GrantType>,
+    /// What it may ask for at most.
+    pub scopes: Vec<String>,
+    /// The resources it may have tokens for.
+    pub resources: Vec<String>,
+    /// Whether it may go without proof of a key. `None` for every client that
+    /// is bound, which is what clients are.
+    pub unconstrained: Option<Exemption>,
+    /// Whether its proofs need a server nonce, beside what
+    /// [`NonceConfig::required`] says.
+    pub nonce: bool,
+    /// Whose tokens it may introspect.
+    pub sight: Sight,
+}
+
+/// How a configured client authenticates.
+#[derive(Clone, Debug)]
+pub enum ClientAuthentication {
+    /// `client_secret_basic`; only the digest is known.
+    ClientSecretBasic(SecretDigest),
+    /// `private_key_jwt`, with the text of the client's JWK Set.
+    PrivateKeyJwt {
+        /// A JWK Set (RFC 7517 section 5) of public keys.
+        jwks: String,
+    },
+}
+
+/// Who may register.
+#[derive(Clone, Debug, Default)]
+pub enum RegistrationMode {
+    /// Nobody.
+    #[default]
+    Closed,
+    /// Anybody who reaches the endpoint.
+    Open,
+    /// Whoever has the initial access token with this digest.
+    Token(SecretDigest),
+}
+
+/// Dynamic registration.
+#[derive(Clone, Debug, Default)]
+pub struct RegistrationConfig {
+    /// Who may register.
+    pub mode: RegistrationMode,
+    /// The resources a registered client may have tokens for.
+    pub resources: Vec<String>,
+    /// The scopes it gets, or a subset of them.
+    pub scopes: Vec<String>,
+    /// How many registered clients there may be; further ones are refused, so
+    /// that an open endpoint cannot fill the disk.
+    pub max_clients: u64,
+}
+
+/// Server nonces for proofs (RFC 9449 section 8).
+#[derive(Clone)]
+pub struct NonceConfig {
+    /// The secret all nodes of one issuer share.
+    pub secret: Zeroizing<[u8; 32]>,
+    /// How long a nonce is accepted, in seconds.
+    pub lifetime: u64,
+    /// Whether every client needs one.
+    pub required: bool,
+}
+
+impl fmt::Debug for NonceConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NonceConfig")
+            .field("lifetime", &self.lifetime)
+            .field("required", &self.required)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,145 @@
+//! A client as the flows see it: how it authenticates, what it may have, and
+//! whether its tokens are bound (all are, unless an operator exempted it).
+//!
+//! Where clients come from (configuration or registration) and how they are
+//! cached is the shell's business.
+
+use super::keys::ClientKeys;
+use super::scope::Scopes;
+use super::secret::SecretDigest;
+
+/// A known client.
+#[derive(Clone, Debug)]
+pub struct Client {
+    /// `client_id`.
+    pub id: String,
+    /// The identity its tokens are about.
+    pub identity: String,
+    /// How it authenticates.
+    pub credential: Credential,
+    /// The grants it may use; none for a client that only introspects.
+    pub grants: Vec<GrantType>,
+    /// What it may ask for at most.
+    pub scopes: Scopes,
+    /// The resources it may have tokens for.
+    pub resources: Vec<String>,
+    /// Whether its tokens must be bound.
+    pub binding: Binding,
+    /// Whether its proofs need a server nonce.
+    pub nonce_required: bool,
+    /// Whose tokens it may introspect.
+    pub sight: Sight,
+}
+
+/// A grant this issuer knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GrantType {
+    /// `client_credentials` (RFC 6749 section 4.4).
+    ClientCredentials,
+}
+
+impl GrantType {
+    /// The registered name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::ClientCredentials => "client_credentials",
+        }
+    }
+
+    /// The grant of this name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        (name == Self::ClientCredentials.name()).then_some(Self::ClientCredentials)
+    }
+}
+
+/// How a client proves who it is: exactly one method per client.
+#[derive(Clone, Debug)]
+pub enum Credential {
+    /// `private_key_jwt`.
+    Keys(ClientKeys),
+    /// `client_secret_basic`.
+    Secret(SecretDigest),
+}
+
+/// Whether a client's tokens are bound to a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Binding {
+    /// A proof of possession is required (RFC 9449 section 5.2,
+    /// `dpop_bound_access_tokens`).
+    Required,
+    /// An operator allowed tokens without one. A proof that is sent still binds.
+    Exempt(Exemption),
+}
+
+/// An operator's written permission to hold unbound tokens, as it will stand in
+/// the log of every such token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exemption {
+    /// Why, in the operator's words.
+    pub reason: String,
+}
+
+/// Whose tokens a client may introspect (RFC 7662 section 2.2).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Sight {
+    /// Those of any client, for these audiences: a resource server.
+    Audiences(Vec<String>),
+    /// Every token of this issuer.
+    Everything,
+    /// Its own only.
+    #[default]
+    Own,
+}
+
+impl Client {
+    /// Whether this client may learn about a token of `client_id` that is meant
+    /// for `audience`.
+    #[must_use]
+    pub fn may_see(&self, client_id: &str, audience: &[String]) -> bool {
+        if self.id == client_id {
+            return true;
+        }
+        match &self.sight {
+            Sight::Audiences(own) => audience.iter().any(|meant| own.contains(meant)),
+            Sight::Everything => true,
+            Sight::Own => false,
+        }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::{Binding, Client, Credential, Scopes, SecretDigest, Sight};
+
+    /// A client without any right.
+    pub(crate) fn client() -> Client {
+        Client {
+            id: "a".to_owned(),
+            identity: "a".to_owned(),
+            credential: Credential::Secret(SecretDigest::of(b"s")),
+            grants: Vec::new(),
+            scopes: Scopes::default(),
+            resources: Vec::new(),
+            binding: Binding::Required,
+            nonce_required: false,
+            sight: Sight::Own,
+        }
+    }
+
+    fn seeing(sight: Sight) -> Client {
+        Client { sight, ..client() }
+    }
+
+    #[test]
+    fn sc_213_sight_is_own_tokens_unless_granted() {
+        let audience = ["https://rs.example/".to_owned()];
+        assert!(!seeing(Sight::Own).may_see("b", &audience));
+        let elsewhere = Sight::Audiences(vec!["https://other.example/".to_owned()]);
+        assert!(!seeing(elsewhere).may_see("b", &audience));
+        assert!(seeing(Sight::Own).may_see("a", &audience));
+        assert!(seeing(Sight::Audiences(audience.to_vec())).may_see("b", &audience));
+        assert!(seeing(Sight::Everything).may_see("b", &audience));
+    }
+}

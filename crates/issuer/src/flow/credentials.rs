@@ -1,0 +1,260 @@
+//! Client authentication (RFC 6749 section 2.3): which method a request uses,
+//! and whether it succeeds.
+//!
+//! One method per request: `client_secret_basic` (RFC 6749 section 2.3.1) or
+//! `private_key_jwt` (RFC 7523 section 2.2). A secret in the body is refused as
+//! a method nobody is registered for, and query parameters are refused before
+//! anything is read.
+//!
+//! Success is an [`Authenticated`] value. A verified assertion is single use,
+//! but its use is *recorded* by the store, in the transaction of whatever the
+//! request does; [`Authenticated::assertion`] says what to record.
+
+use std::fmt;
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use keybound_proto::cause::Cause;
+use keybound_proto::rejection::Rejection;
+use keybound_proto::time::UnixTime;
+use keybound_proto::token::assertion::{
+    ASSERTION_TYPE, AssertionRules, UnverifiedAssertion, VerifiedAssertion,
+};
+use keybound_proto::verify::HeaderField;
+
+use super::client::{Client, Credential};
+use super::form::{self, Form};
+use super::keys::ClientKeys;
+use super::secret::{SecretDigest, SecretMatches};
+
+/// The furthest an assertion's `exp` may lie ahead, in seconds. Its use is
+/// remembered until then.
+const MAX_ASSERTION_LIFETIME: u64 = 600;
+/// The longest client id and secret, in bytes after decoding.
+const MAX_CREDENTIAL_BYTES: usize = 256;
+
+/// What a request offers as authentication. Nothing of it is verified.
+pub enum Presented<'a> {
+    /// A signed assertion.
+    Assertion(UnverifiedAssertion<'a>),
+    /// An id and a secret.
+    Secret {
+        /// `client_id`.
+        client_id: String,
+        /// The secret as presented.
+        secret: zeroize::Zeroizing<String>,
+    },
+}
+
+/// What the assertion checks need to know.
+#[derive(Clone, Copy, Debug)]
+pub struct Rules<'a> {
+    /// This issuer's identifier: the only acceptable `aud`.
+    pub issuer: &'a str,
+    /// Seconds `iat` and `nbf` may be ahead of our clock.
+    pub ahead: u64,
+}
+
+/// A client that proved who it is. Only [`Presented::authenticate`] makes it.
+#[derive(Debug)]
+pub struct Authenticated {
+    client: Arc<Client>,
+    evidence: Evidence,
+}
+
+#[derive(Debug)]
+enum Evidence {
+    Assertion(VerifiedAssertion),
+    Secret(SecretMatches),
+}
+
+/// Finds the one authentication method of a request.
+///
+/// # Errors
+/// [`Cause::ClientAuthenticationAbsent`], [`Cause::ClientAuthenticationMultiple`],
+/// [`Cause::ClientAuthenticationMethod`] for a method that is never accepted,
+/// [`Cause::AuthorizationMultiple`] or [`Cause::AuthorizationMalformed`] for the
+/// header, and what reading the assertion's form finds.
+pub fn read<'f>(
+    authorization: HeaderField<'_>,
+    form: &'f Form<'_>,
+) -> Result<Presented<'f>, Rejection> {
+    let basic = match authorization {
+        HeaderField::Absent => None,
+        HeaderField::One(value) => Some(value),
+        HeaderField::Many => return Err(Cause::AuthorizationMultiple.into()),
+    };
+    let methods = [
+        basic.is_some(),
+        form.value("client_secret").is_some(),
+        form.value("client_assertion").is_some() || form.value("client_assertion_type").is_some(),
+    ];
+    if methods.into_iter().filter(|used| *used).count() > 1 {
+        return Err(Cause::ClientAuthenticationMultiple.into());
+    }
+    let presented = match (basic, form.value("client_assertion")) {
+        (Some(value), _) => read_basic(value)?,
+        (None, Some(text)) => read_assertion(text, form)?,
+        (None, None) if form.value("client_secret").is_some() => {
+            return Err(Rejection::new(Cause::ClientAuthenticationMethod)
+                .expected("client_secret_basic or private_key_jwt")
+                .got("client_secret_post"));
+        }
+        (None, None) => return Err(Cause::ClientAuthenticationAbsent.into()),
+    };
+    match form.value("client_id") {
+        Some(id) if id != presented.client_id() => Err(Rejection::new(Cause::ParameterInvalid)
+            .expected("the client_id that authenticates")
+            .got("another client_id")),
+        _ => Ok(presented),
+    }
+}
+
+impl Presented<'_> {
+    /// Who the request says it comes from.
+    #[must_use]
+    pub fn client_id(&self) -> &str {
+        match self {
+            Self::Assertion(assertion) => assertion.client_id(),
+            Self::Secret { client_id, .. } => client_id,
+        }
+    }
+
+    /// Checks the authentication against the client of that id; `None` where
+    /// there is no such client.
+    ///
+    /// # Errors
+    /// [`Cause::ClientUnknown`], [`Cause::ClientAuthenticationMethod`] where the
+    /// client is registered for the other method, [`Cause::ClientSecretMismatch`],
+    /// or the assertion's own causes.
+    pub fn authenticate(
+        self,
+        client: Option<Arc<Client>>,
+        rules: Rules<'_>,
+        now: UnixTime,
+    ) -> Result<Authenticated, Rejection> {
+        let Some(client) = client else {
+            self.spend_the_time_of_a_check();
+            return Err(Cause::ClientUnknown.into());
+        };
+        let evidence = match (self, &client.credential) {
+            (Self::Secret { secret, .. }, Credential::Secret(digest)) => Evidence::Secret(
+                digest
+                    .check(secret.as_bytes())
+                    .ok_or(Cause::ClientSecretMismatch)?,
+            ),
+            (Self::Assertion(assertion), Credential::Keys(keys)) => {
+                Evidence::Assertion(verify(&assertion, keys, rules, now)?)
+            }
+            (Self::Secret { .. }, Credential::Keys(_)) => {
+                return Err(other_method("private_key_jwt", "client_secret_basic"));
+            }
+            (Self::Assertion(_), Credential::Secret(_)) => {
+                return Err(other_method("client_secret_basic", "private_key_jwt"));
+            }
+        };
+        Ok(Authenticated { client, evidence })
+    }
+
+    /// An unknown client costs what a wrong secret costs.
+    fn spend_the_time_of_a_check(&self) {
+        if let Self::Secret { secret, .. } = self {
+            let _ = SecretDigest::from_bytes([0; 32]).check(secret.as_bytes());
+        }
+    }
+}
+
+impl fmt::Debug for Presented<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let method = match self {
+            Self::Assertion(_) => "private_key_jwt",
+            Self::Secret { .. } => "client_secret_basic",
+        };
+        f.debug_struct("Presented")
+            .field("method", &method)
+            .field("client_id", &self.client_id())
+            .finish()
+    }
+}
+
+impl Authenticated {
+    /// The client.
+    #[must_use]
+    pub const fn client(&self) -> &Arc<Client> {
+        &self.client
+    }
+
+    /// The assertion whose use has to be recorded, where one was used.
+    #[must_use]
+    pub const fn assertion(&self) -> Option<&VerifiedAssertion> {
+        match &self.evidence {
+            Evidence::Assertion(assertion) => Some(assertion),
+            Evidence::Secret(_) => None,
+        }
+    }
+}
+
+fn read_assertion<'f>(text: &'f str, form: &Form<'_>) -> Result<Presented<'f>, Rejection> {
+    if form.value("client_assertion_type") != Some(ASSERTION_TYPE) {
+        return Err(Rejection::new(Cause::AssertionMalformed)
+            .expected(format!("client_assertion_type {ASSERTION_TYPE}")));
+    }
+    UnverifiedAssertion::parse(text).map(Presented::Assertion)
+}
+
+/// Basic credentials: base64 of two form-encoded halves (RFC 6749 section 2.3.1).
+fn read_basic(value: &[u8]) -> Result<Presented<'static>, Rejection> {
+    let malformed = || Rejection::new(Cause::AuthorizationMalformed).expected("Basic credentials");
+    let text = std::str::from_utf8(value).map_err(|_| malformed())?;
+    let (scheme, encoded) = text.split_once(' ').ok_or_else(malformed)?;
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return Err(other_method(
+            "client_secret_basic or private_key_jwt",
+            "another scheme",
+        ));
+    }
+    if encoded.len() > MAX_CREDENTIAL_BYTES * 8 {
+        return Err(malformed());
+    }
+    let decoded = zeroize::Zeroizing::new(
+        STANDARD
+            .decode(encoded.trim_start_matches(' '))
+            .map_err(|_| malformed())?,
+    );
+    let colon = decoded
+        .iter()
+        .position(|byte| *byte == b':')
+        .ok_or_else(malformed)?;
+    let (id, rest) = decoded.split_at(colon);
+    let id = form::decode(id, MAX_CREDENTIAL_BYTES).map_err(|_| malformed())?;
+    let secret = form::decode(&rest[1..], MAX_CREDENTIAL_BYTES).map_err(|_| malformed())?;
+    if id.is_empty() {
+        return Err(malformed());
+    }
+    Ok(Presented::Secret {
+        client_id: id.into_owned(),
+        secret: zeroize::Zeroizing::new(secret.into_owned()),
+    })
+}
+
+fn verify(
+    assertion: &UnverifiedAssertion<'_>,
+    keys: &ClientKeys,
+    rules: Rules<'_>,
+    now: UnixTime,
+) -> Result<VerifiedAssertion, Rejection> {
+    let rules = AssertionRules {
+        issuer: rules.issuer,
+        algorithms: keys.algorithms,
+        max_lifetime: MAX_ASSERTION_LIFETIME,
+        ahead: rules.ahead,
+    };
+    assertion.verify(&keys.keys, &rules, now)
+}
+
+fn other_method(expected: &str, got: &str) -> Rejection {
+    Rejection::new(Cause::ClientAuthenticationMethod)
+        .expected(expected)
+        .got(got)
+}

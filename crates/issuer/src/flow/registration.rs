@@ -1,0 +1,324 @@
+//! Dynamic client registration (RFC 7591): which metadata is acceptable and
+//! what the new client gets.
+//!
+//! Strict where acceptance would weaken the client: keys come inline as `jwks`
+//! and are public; every URL is refused, so nothing is ever fetched for a
+//! stranger; there is one grant and no redirect. What has no effect here
+//! (`contacts`, `software_id`, a software statement) is ignored, as RFC 7591
+//! section 2 has it. Every registered client is bound: the answer says
+//! `dpop_bound_access_tokens: true` whatever was asked.
+//!
+//! This module neither stores the client nor makes random bytes; both are the
+//! caller's. It knows no management protocol (RFC 7592).
+
+use std::fmt;
+
+use keybound_control::{ClientCredential, ClientRecord, ClientSource};
+use keybound_proto::base64url;
+use keybound_proto::cause::Cause;
+use keybound_proto::jose::{Algorithm, AlgorithmSet};
+use keybound_proto::json::{Object, Value};
+use keybound_proto::rejection::Rejection;
+use keybound_proto::time::UnixTime;
+use keybound_proto::token::artefact;
+use serde::Serialize;
+use zeroize::Zeroizing;
+
+use super::client::GrantType;
+use super::keys::ClientKeys;
+use super::scope::Scopes;
+use super::secret::SecretDigest;
+
+/// The largest registration request, in bytes.
+pub const MAX_REQUEST_BYTES: usize = 16 * 1024;
+/// The longest `client_name`, in characters.
+const MAX_NAME_CHARACTERS: usize = 128;
+
+/// How a client is to authenticate.
+#[derive(Clone, Debug)]
+pub enum Method {
+    /// `client_secret_basic`: the issuer makes the secret.
+    ClientSecretBasic,
+    /// `private_key_jwt` with these keys.
+    PrivateKeyJwt(ClientKeys),
+}
+
+impl Method {
+    /// The registered name (RFC 7591 section 2).
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::ClientSecretBasic => "client_secret_basic",
+            Self::PrivateKeyJwt(_) => "private_key_jwt",
+        }
+    }
+}
+
+/// Metadata that was found acceptable.
+#[derive(Clone, Debug)]
+pub struct Metadata {
+    /// How the client authenticates.
+    pub method: Method,
+    /// What it may ask for: all defaults, or the subset it wanted.
+    pub scopes: Scopes,
+    /// A name for people.
+    pub name: Option<String>,
+}
+
+/// Judges a registration request.
+///
+/// # Errors
+/// [`Cause::RegistrationMetadata`], with the name of the member at fault and
+/// never its value where that could be a key.
+pub fn judge(
+    body: &[u8],
+    defaults: &Scopes,
+    algorithms: AlgorithmSet,
+) -> Result<Metadata, Rejection> {
+    let request = Object::parse(body).map_err(|_| refuse("body", "one strict JSON object"))?;
+    refuse_urls(&request)?;
+    check_grants(&request)?;
+    refuse_other_binding(&request)?;
+    Ok(Metadata {
+        method: method(&request, algorithms)?,
+        scopes: scopes(&request, defaults)?,
+        name: name(&request)?,
+    })
+}
+
+/// A client about to be stored, and its secret, which is shown once.
+pub struct NewClient {
+    record: ClientRecord,
+    metadata: Metadata,
+    secret: Option<Zeroizing<String>>,
+}
+
+impl NewClient {
+    /// Gives acceptable metadata an id and, where it is to have one, a secret.
+    ///
+    /// `id` and `secret` are random bytes that never repeat.
+    #[must_use]
+    pub fn make(
+        metadata: Metadata,
+        resources: &[String],
+        id: &[u8; 16],
+        secret: &[u8; 32],
+        now: UnixTime,
+    ) -> Self {
+        let client_id = format!("client-{}", base64url::encode(id));
+        let (credential, secret) = match &metadata.method {
+            Method::ClientSecretBasic => {
+                let secret = artefact::generate(artefact::Kind::ClientSecret, secret);
+                let sha256 = SecretDigest::of(secret.as_bytes()).to_hex();
+                (
+                    ClientCredential::ClientSecretBasic { sha256 },
+                    Some(Zeroizing::new(secret)),
+                )
+            }
+            Method::PrivateKeyJwt(keys) => (
+                ClientCredential::PrivateKeyJwt {
+                    jwks: keys.to_jwks(),
+                },
+                None,
+            ),
+        };
+        let record = ClientRecord {
+            identity: client_id.clone(),
+            client_id,
+            name: metadata.name.clone(),
+            credential,
+            grants: vec![GrantType::ClientCredentials.name().to_owned()],
+            scopes: metadata.scopes.iter().map(ToOwned::to_owned).collect(),
+            resources: resources.to_vec(),
+            dpop_bound: true,
+            source: ClientSource::Registered,
+            created_at: now.as_secs(),
+        };
+        Self {
+            record,
+            metadata,
+            secret,
+        }
+    }
+
+    /// The answer's body (RFC 7591 section 3.2.1): what was registered, as it was
+    /// registered. The only text that ever holds the secret.
+    #[must_use]
+    pub fn answer(&self) -> String {
+        let jwks = match &self.metadata.method {
+            Method::ClientSecretBasic => None,
+            Method::PrivateKeyJwt(keys) => serde_json::from_str(&keys.to_jwks()).ok(),
+        };
+        let scope = self.metadata.scopes.to_string();
+        let answer = Answer {
+            client_id: &self.record.client_id,
+            client_id_issued_at: self.record.created_at,
+            client_secret: self.secret.as_ref().map(|secret| secret.as_str()),
+            client_secret_expires_at: self.secret.as_ref().map(|_| 0),
+            client_name: self.metadata.name.as_deref(),
+            token_endpoint_auth_method: self.metadata.method.name(),
+            jwks,
+            grant_types: &self.record.grants,
+            response_types: [],
+            scope: (!scope.is_empty()).then_some(&scope),
+            dpop_bound_access_tokens: self.record.dpop_bound,
+        };
+        serde_json::to_string(&answer).unwrap_or_default()
+    }
+
+    /// What is stored: without the secret.
+    #[must_use]
+    pub fn into_record(self) -> ClientRecord {
+        self.record
+    }
+}
+
+impl fmt::Debug for NewClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NewClient")
+            .field("record", &self.record)
+            .finish_non_exhaustive()
+    }
+}
+
+/// RFC 7591 section 3.2.1.
+#[derive(Serialize)]
+struct Answer<'a> {
+    client_id: &'a str,
+    client_id_issued_at: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_secret: Option<&'a str>,
+    /// 0: never. Required beside a secret.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_secret_expires_at: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_name: Option<&'a str>,
+    token_endpoint_auth_method: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    jwks: Option<serde_json::Value>,
+    grant_types: &'a [String],
+    response_types: [&'static str; 0],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scope: Option<&'a String>,
+    dpop_bound_access_tokens: bool,
+}
+
+/// Every member that would make the issuer, or somebody else, follow a URL.
+fn refuse_urls(request: &Object<'_>) -> Result<(), Rejection> {
+    for (name, value) in request.iter() {
+        let names_urls = name.ends_with("_uri") || name.ends_with("_uris");
+        let empty = match value {
+            Value::Null => true,
+            Value::Array(items) => items.is_empty(),
+            _ => false,
+        };
+        if names_urls && !empty {
+            return Err(refuse(name, "no URLs; send keys inline as `jwks`"));
+        }
+    }
+    Ok(())
+}
+
+fn check_grants(request: &Object<'_>) -> Result<(), Rejection> {
+    let grants = request
+        .strings("grant_types")
+        .map_err(|_| refuse("grant_types", "an array of strings"))?;
+    if grants.is_some_and(|grants| grants.iter().any(|grant| *grant != "client_credentials")) {
+        return Err(refuse("grant_types", "client_credentials only"));
+    }
+    let responses = request
+        .strings("response_types")
+        .map_err(|_| refuse("response_types", "an array of strings"))?;
+    if responses.is_some_and(|responses| !responses.is_empty()) {
+        return Err(refuse(
+            "response_types",
+            "none: there is no authorization endpoint",
+        ));
+    }
+    Ok(())
+}
+
+fn refuse_other_binding(request: &Object<'_>) -> Result<(), Rejection> {
+    const MTLS: &str = "tls_client_certificate_bound_access_tokens";
+    match request.get(MTLS) {
+        None | Some(Value::Null | Value::Bool(false)) => {}
+        Some(_) => return Err(refuse(MTLS, "absent or false: tokens are bound by DPoP")),
+    }
+    match request.get("dpop_bound_access_tokens") {
+        None | Some(Value::Null | Value::Bool(_)) => Ok(()),
+        Some(_) => Err(refuse("dpop_bound_access_tokens", "true or false")),
+    }
+}
+
+fn method(request: &Object<'_>, algorithms: AlgorithmSet) -> Result<Method, Rejection> {
+    const MEMBER: &str = "token_endpoint_auth_method";
+    let jwks = request
+        .object("jwks")
+        .map_err(|_| refuse("jwks", "a JWK Set object"))?;
+    // RFC 7591 section 2: the default is client_secret_basic.
+    match (
+        text(request, MEMBER)?.unwrap_or("client_secret_basic"),
+        jwks,
+    ) {
+        ("client_secret_basic", None) => Ok(Method::ClientSecretBasic),
+        // A client that brings a key must not silently end up with a secret.
+        ("client_secret_basic", Some(_)) => {
+            Err(refuse(MEMBER, "private_key_jwt, since `jwks` was sent"))
+        }
+        ("private_key_jwt", Some(jwks)) => {
+            let keys = ClientKeys::read(jwks, algorithms)?;
+            limit(keys, request).map(Method::PrivateKeyJwt)
+        }
+        ("private_key_jwt", None) => Err(refuse("jwks", "the client's public keys, inline")),
+        _ => Err(refuse(MEMBER, "private_key_jwt or client_secret_basic")),
+    }
+}
+
+/// Holds a client to the algorithm it names for its assertions.
+fn limit(keys: ClientKeys, request: &Object<'_>) -> Result<ClientKeys, Rejection> {
+    const MEMBER: &str = "token_endpoint_auth_signing_alg";
+    let Some(name) = text(request, MEMBER)? else {
+        return Ok(keys);
+    };
+    Algorithm::from_name(name)
+        .and_then(|algorithm| keys.limited_to(algorithm))
+        .ok_or_else(|| refuse(MEMBER, "a supported algorithm that fits a key in `jwks`"))
+}
+
+fn scopes(request: &Object<'_>, defaults: &Scopes) -> Result<Scopes, Rejection> {
+    let Some(asked) = text(request, "scope")? else {
+        return Ok(defaults.clone());
+    };
+    let asked = Scopes::parse(asked).map_err(|_| refuse("scope", "a well-formed scope list"))?;
+    if asked.first_outside(defaults).is_some() {
+        return Err(refuse("scope", &defaults.to_string()));
+    }
+    Ok(asked)
+}
+
+fn name(request: &Object<'_>) -> Result<Option<String>, Rejection> {
+    let Some(name) = text(request, "client_name")? else {
+        return Ok(None);
+    };
+    let presentable =
+        name.chars().count() <= MAX_NAME_CHARACTERS && !name.chars().any(char::is_control);
+    if !presentable {
+        return Err(refuse(
+            "client_name",
+            "at most 128 characters, none of them control characters",
+        ));
+    }
+    Ok(Some(name.to_owned()))
+}
+
+fn text<'r>(request: &'r Object<'_>, name: &str) -> Result<Option<&'r str>, Rejection> {
+    match request.get(name) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text.as_ref())),
+        Some(_) => Err(refuse(name, "a string")),
+    }
+}
+
+fn refuse(member: &str, expected: &str) -> Rejection {
+    Rejection::new(Cause::RegistrationMetadata).expected(format!("{member}: {expected}"))
+}

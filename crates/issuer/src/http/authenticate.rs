@@ -1,0 +1,57 @@
+//! Client authentication for every endpoint that needs it: finds the client and
+//! lets [`crate::flow::credentials`] judge.
+
+use axum::http::{HeaderMap, HeaderName, header};
+use keybound_control::{OneTimeUse, SpendOutcome};
+use keybound_proto::cause::Cause;
+use keybound_proto::rejection::Rejection;
+use keybound_proto::time::UnixTime;
+use keybound_proto::verify::HeaderField;
+
+use super::answer::Refusal;
+use crate::flow::credentials::{self, Authenticated, Rules};
+use crate::flow::form::Form;
+use crate::state::Core;
+
+/// Authenticates the client of a request. Does not yet spend the assertion.
+pub(super) async fn client(
+    core: &Core,
+    headers: &HeaderMap,
+    form: &Form<'_>,
+    now: UnixTime,
+) -> Result<Authenticated, Rejection> {
+    let presented = credentials::read(field(headers, &header::AUTHORIZATION), form)?;
+    let client = core.clients().find(presented.client_id()).await?;
+    let rules = Rules {
+        issuer: core.config().url.as_str(),
+        ahead: core.config().profile.window.ahead,
+    };
+    presented.authenticate(client, rules, now)
+}
+
+/// Spends the assertion of a request that mints nothing, so that it cannot be
+/// used again.
+pub(super) async fn spend(core: &Core, authenticated: &Authenticated) -> Result<(), Refusal> {
+    let Some(assertion_use) = assertion_use(core, authenticated) else {
+        return Ok(());
+    };
+    let client = authenticated.client();
+    match core.store().consume_assertion(assertion_use).await {
+        Ok(SpendOutcome::Spent) => Ok(()),
+        Ok(SpendOutcome::Replayed) => Err(Refusal::to(client, Cause::AssertionReplayed)),
+        Ok(SpendOutcome::TooMany) => Err(Refusal::to(client, Cause::ReplayFlood)),
+        Err(error) => Err(Refusal::to(client, crate::state::unavailable(&error))),
+    }
+}
+
+/// What to record so that the assertion is used once.
+pub(super) fn assertion_use(core: &Core, authenticated: &Authenticated) -> Option<OneTimeUse> {
+    authenticated
+        .assertion()
+        .map(|assertion| assertion.replay_query(core.replay_key()).into())
+}
+
+/// The lines of one header field.
+pub(super) fn field<'h>(headers: &'h HeaderMap, name: &HeaderName) -> HeaderField<'h> {
+    HeaderField::of(headers.get_all(name).iter().map(|value| value.as_bytes()))
+}

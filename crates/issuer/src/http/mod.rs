@@ -1,0 +1,53 @@
+//! The endpoints: axum handlers that gather what a decision of [`crate::flow`]
+//! needs, ask it, and carry out what it says.
+//!
+//! Every answer of a client-facing endpoint is `Cache-Control: no-store`; every
+//! refusal goes through `answer`, which is the one place that writes events and
+//! log lines about it. No handler decides anything, and none opens a socket:
+//! the caller serves the router.
+
+mod answer;
+mod authenticate;
+mod body;
+mod cors;
+mod introspect;
+mod public;
+mod register;
+mod revoke;
+mod token;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::routing::{MethodRouter, get, post};
+
+use crate::flow::metadata::{self, path};
+use crate::state::Core;
+
+/// All routes of one issuer, below its own path.
+pub(crate) fn router(core: Arc<Core>) -> Router {
+    let config = core.config();
+    let base = metadata::base_path(&config.url).to_owned();
+    let at = |path: &str| format!("{base}{path}");
+    let mut router = Router::new()
+        .route(&at(path::TOKEN), only(post(token::handle)))
+        .route(&at(path::INTROSPECT), only(post(introspect::handle)))
+        .route(&at(path::REVOKE), only(post(revoke::handle)))
+        .route(&at(path::REGISTER), only(post(register::handle)))
+        .route(&at(path::JWKS), only(get(public::jwks)));
+    for location in metadata::locations(&config.url) {
+        router = router.route(&location, only(get(public::metadata)));
+    }
+    router
+        .fallback(answer::unknown_route)
+        .with_state(Arc::clone(&core))
+        // Inside the CORS layer, so that a body over the limit is answered with its headers.
+        .layer(body::limit())
+        // Outermost: every answer, refusals included, carries the exposure headers.
+        .layer(axum::middleware::from_fn_with_state(core, cors::expose))
+}
+
+/// A route that answers other methods with 405 in our own form.
+fn only(methods: MethodRouter<Arc<Core>>) -> MethodRouter<Arc<Core>> {
+    methods.fallback(answer::wrong_method)
+}
