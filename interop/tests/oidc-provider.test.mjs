@@ -127,8 +127,28 @@ listen = "127.0.0.1:${managementPort}"
     const { headers } = upstream.requests.at(-1);
     assert.equal(headers.authorization, undefined);
     assert.equal(headers.dpop, undefined);
-    const claims = jose.decodeJwt(headers['keybound-assertion']);
-    assert.equal(claims.client_id ?? claims.sub, CLIENT_ID);
+
+    const assertion = headers['keybound-assertion'];
+    const keys = jose.createRemoteJWKSet(new URL(`${gateway}/.well-known/keybound-jwks`));
+    const rules = { issuer: gateway, audience: upstream.origin, typ: 'keybound-assertion+jwt' };
+    const elsewhere = { ...rules, audience: 'http://127.0.0.1:1' };
+    await assert.rejects(jose.jwtVerify(assertion, keys, elsewhere), jose.errors.JOSEError);
+    const { payload } = await jose.jwtVerify(assertion, keys, rules);
+    assert.equal(payload.client_id, CLIENT_ID);
+    assert.equal(payload.token_issuer, peer.issuer);
+    assert.equal(payload.cnf.jkt, jkt);
+    assert.ok(payload.exp - payload.iat <= 60);
+  });
+
+  test('identity that a client claims does not reach the upstream', async () => {
+    const answer = await keybound([
+      'request', '--profile', profile, 'GET', `${gateway}/approvals`, 'Keybound-Assertion:forged',
+      'Keybound-Subject:root',
+    ]);
+    assert.equal(answer.code, 0, answer.stderr);
+    const { headers } = upstream.requests.at(-1);
+    assert.notEqual(headers['keybound-assertion'], 'forged');
+    assert.equal(headers['keybound-subject'], undefined);
   });
 
   test('refused at the gateway: Bearer, no nonce, another key, a made-up nonce', async () => {
