@@ -1,0 +1,107 @@
+//! What is fuzzed: for each parser of outside bytes one ordinary function.
+//!
+//! A target says whether it accepted its input, and panics when the parser does
+//! or when something that must hold for every accepted input does not. The
+//! executables in `fuzz_targets/` explore with libFuzzer; the test
+//! `crates/proto/tests/fuzz_corpus.rs` includes this file and replays every
+//! corpus file on the ordinary compiler.
+//!
+//! Random bytes never carry a valid signature. So where what follows the
+//! signature is worth exploring, an input of several lines is taken as JSON
+//! texts, which the target signs with a published test key.
+//!
+//! Time stands still at [`NOW`]. Nothing here reads a file or a clock.
+
+#![forbid(unsafe_code)]
+
+use std::sync::LazyLock;
+
+use aws_lc_rs::signature::Ed25519KeyPair;
+use keybound_proto::{
+    base64url,
+    jose::PublicKey,
+    time::UnixTime,
+    uri::{Htu, Origin},
+};
+
+mod addresses;
+mod jose;
+mod records;
+mod requests;
+mod tokens;
+
+/// Reads the bytes as a peer would have sent them; says whether they were accepted.
+pub type Target = fn(&[u8]) -> bool;
+
+/// Every target by its name, which is also the name of its corpus folder.
+pub const TARGETS: [(&str, Target); 19] = [
+    ("access_token", tokens::access_token),
+    ("artefact", records::artefact),
+    ("authorization", requests::authorization),
+    ("client_assertion", tokens::client_assertion),
+    ("encodings", jose::encodings),
+    ("event", records::event),
+    ("htu", addresses::htu),
+    ("http_url", addresses::http_url),
+    ("json", jose::json),
+    ("jwk", jose::jwk),
+    ("jws", jose::jws),
+    ("keybound_assertion", tokens::keybound_assertion),
+    ("nonce", requests::nonce),
+    ("origin", addresses::origin),
+    ("proof", requests::proof),
+    ("request", requests::request),
+    ("request_target", addresses::request_target),
+    ("signal", tokens::signal),
+    ("subject", records::subject),
+];
+
+/// Runs the target called `name`.
+///
+/// # Panics
+/// When there is no such target, and when the target finds a fault.
+pub fn run(name: &str, input: &[u8]) -> bool {
+    let target = TARGETS.iter().find(|(known, _)| *known == name);
+    let (_, target) = target.expect("a target of the table");
+    target(input)
+}
+
+/// When every target happens: 2027-01-15T08:00:00Z.
+const NOW: UnixTime = UnixTime::from_secs(1_800_000_000);
+
+/// The server that the requests are for.
+const METHOD: &str = "POST";
+static TARGET: LazyLock<Htu> = LazyLock::new(|| {
+    let origin = Origin::parse("https://api.example.com").expect("a valid origin");
+    Htu::for_request(&origin, "/approvals").expect("a valid path")
+});
+
+/// The Ed25519 key of RFC 8037 appendix A.1; whoever it signs for is not trusted by anybody.
+static KEY: LazyLock<Ed25519KeyPair> = LazyLock::new(|| {
+    let seed: [u8; 32] = base64url::decode_exact(b"nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A")
+        .expect("a seed of 32 bytes");
+    Ed25519KeyPair::from_seed_unchecked(&seed).expect("a valid seed")
+});
+static PUBLIC_KEY: LazyLock<PublicKey> = LazyLock::new(|| {
+    let jwk = r#"{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
+    PublicKey::from_jwk(jwk.as_bytes()).expect("a valid key")
+});
+
+/// A compact JWS over a header and a payload as they are, valid JSON or not.
+fn sign(header: &[u8], payload: &[u8]) -> String {
+    let input = format!(
+        "{}.{}",
+        base64url::encode(header),
+        base64url::encode(payload)
+    );
+    let signature = KEY.sign(input.as_bytes());
+    format!("{input}.{}", base64url::encode(signature.as_ref()))
+}
+
+/// One line is the text of a JWS; two lines are header and payload, to be signed.
+fn text_or_signed(input: &[u8]) -> Vec<u8> {
+    match input.iter().position(|byte| *byte == b'\n') {
+        None => input.to_vec(),
+        Some(end) => sign(&input[..end], &input[end + 1..]).into_bytes(),
+    }
+}
