@@ -1,0 +1,267 @@
+//! How a guard and its routes are set up. Plain values; parsing them out of
+//! files and the environment is the command line's business.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use keybound_proto::cause::Cause;
+use keybound_proto::verify::Profile;
+use keybound_proto::wire::ErrorDetail;
+
+use crate::fetch::FetcherError;
+use crate::keys::IssuerConfig;
+use crate::replay::{ReplayConfig, ReplayMode};
+
+/// How to set up a [`Guard`](crate::Guard).
+#[derive(Clone)]
+pub struct GuardConfig {
+    /// This node's name in events.
+    pub node: String,
+    /// Issuers whose tokens are accepted.
+    pub issuers: Vec<IssuerConfig>,
+    /// What is taken in proofs and tokens.
+    pub profile: Profile,
+    /// The replay log.
+    pub replay: ReplayConfig,
+    /// Secret of nonces and replay records. Nodes that share it take each
+    /// other's nonces.
+    pub nonce_secret: [u8; 32],
+    /// Seconds after which an unheard revocation feed refuses requests; `None`
+    /// where no feed is followed.
+    pub revocation_max_age: Option<u64>,
+    /// How many verified tokens are remembered.
+    pub token_cache: usize,
+}
+
+/// What one route demands.
+#[derive(Clone, Debug)]
+pub struct Route {
+    /// Its name in events and metrics.
+    pub name: String,
+    /// The resource: must be in the token's `aud`, exactly.
+    pub audience: String,
+    /// Scopes by request method.
+    pub scopes: MethodScopes,
+    /// Who has to put a server nonce into the proof.
+    pub nonce: NonceRule,
+    /// How much a refusal explains to the caller.
+    pub error_detail: ErrorDetail,
+    /// URL of the resource's metadata (RFC 9728), for challenges.
+    pub resource_metadata: Option<String>,
+    /// Issuers taken on this route; `None`: every one of the guard.
+    pub issuers: Option<Vec<String>>,
+}
+
+/// Scopes by request method. Empty: every method, and no scope needed. As soon
+/// as one method is listed, methods that are not are refused; `HEAD` counts as
+/// `GET` unless it is listed itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MethodScopes {
+    by_method: BTreeMap<String, Vec<String>>,
+}
+
+/// Who has to put a server nonce into the proof. A nonce that is presented is
+/// always checked.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum NonceRule {
+    /// Everybody.
+    Everybody,
+    /// Only these OAuth clients.
+    Clients(Vec<String>),
+    /// Nobody.
+    #[default]
+    Nobody,
+}
+
+/// A guard cannot be set up like this.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum GuardConfigError {
+    /// The HTTP client cannot be set up.
+    #[error(transparent)]
+    Client(#[from] FetcherError),
+    /// An issuer over plain http beyond loopback.
+    #[error("issuer `{0}` is reached over plain http; use https")]
+    CleartextIssuer(String),
+    /// The same issuer twice.
+    #[error("issuer `{0}` is configured twice; remove one of the entries")]
+    DuplicateIssuer(String),
+    /// No issuer at all.
+    #[error("no issuer is configured, so every token would be refused; add one")]
+    NoIssuer,
+    /// The system gives no random numbers.
+    #[error("the system's random number generator failed")]
+    NoRandomness,
+    /// The replay log could hold nothing, or one key could fill it.
+    #[error(
+        "replay limits do not fit: capacity {capacity}, per key {per_sender}; capacity must be at least the limit per key, and that at least 4"
+    )]
+    ReplayLimits {
+        /// The configured capacity.
+        capacity: usize,
+        /// The configured limit per key.
+        per_sender: usize,
+    },
+}
+
+impl GuardConfig {
+    /// A guard with the default profile, a strict replay log of a million
+    /// records and at most 50,000 per key, room for 10,000 tokens, and no
+    /// revocation feed. `first_run` is false: assume that proofs were accepted
+    /// before this start.
+    #[must_use]
+    pub fn new(node: &str, issuers: Vec<IssuerConfig>, nonce_secret: [u8; 32]) -> Self {
+        Self {
+            node: node.to_owned(),
+            issuers,
+            profile: Profile::default(),
+            replay: ReplayConfig {
+                mode: ReplayMode::Strict,
+                capacity: 1_000_000,
+                per_sender: 50_000,
+                first_run: false,
+            },
+            nonce_secret,
+            revocation_max_age: None,
+            token_cache: 10_000,
+        }
+    }
+
+    pub(crate) fn check(&self) -> Result<(), GuardConfigError> {
+        if self.issuers.is_empty() {
+            return Err(GuardConfigError::NoIssuer);
+        }
+        for (index, issuer) in self.issuers.iter().enumerate() {
+            let url = issuer.url.as_str();
+            if self
+                .issuers
+                .iter()
+                .skip(index.saturating_add(1))
+                .any(|other| other.url == issuer.url)
+            {
+                return Err(GuardConfigError::DuplicateIssuer(url.to_owned()));
+            }
+            let keys_at = issuer.jwks_uri.as_ref().unwrap_or(&issuer.url);
+            if !keys_at.origin().is_confidential() {
+                return Err(GuardConfigError::CleartextIssuer(url.to_owned()));
+            }
+        }
+        let ReplayConfig {
+            capacity,
+            per_sender,
+            ..
+        } = self.replay;
+        if per_sender < 4 || capacity < per_sender {
+            return Err(GuardConfigError::ReplayLimits {
+                capacity,
+                per_sender,
+            });
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for GuardConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GuardConfig")
+            .field("node", &self.node)
+            .field("issuers", &self.issuers)
+            .field("profile", &self.profile)
+            .field("replay", &self.replay)
+            .field("revocation_max_age", &self.revocation_max_age)
+            .field("token_cache", &self.token_cache)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Route {
+    /// A route for a resource, without scopes or nonces, that explains nothing
+    /// beyond the standard error.
+    #[must_use]
+    pub fn new(name: &str, audience: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            audience: audience.to_owned(),
+            scopes: MethodScopes::default(),
+            nonce: NonceRule::Nobody,
+            error_detail: ErrorDetail::Minimal,
+            resource_metadata: None,
+            issuers: None,
+        }
+    }
+}
+
+impl MethodScopes {
+    /// Lists a method and the scopes it needs, all of them.
+    #[must_use]
+    pub fn with<T: Into<String>>(
+        mut self,
+        method: &str,
+        scopes: impl IntoIterator<Item = T>,
+    ) -> Self {
+        let scopes = scopes.into_iter().map(Into::into).collect();
+        self.by_method.insert(method.to_owned(), scopes);
+        self
+    }
+
+    /// The scopes a request with this method needs (RFC 6750 section 3.1).
+    ///
+    /// # Errors
+    ///
+    /// [`Cause::MethodNotAllowed`] for a method that is not listed while others are.
+    pub fn required(&self, method: &str) -> Result<&[String], Cause> {
+        if self.by_method.is_empty() {
+            return Ok(&[]);
+        }
+        let listed = self.by_method.get(method).or_else(|| match method {
+            "HEAD" => self.by_method.get("GET"),
+            _ => None,
+        });
+        listed.map(Vec::as_slice).ok_or(Cause::MethodNotAllowed)
+    }
+
+    /// The listed methods, for the `Allow` header. Empty: every method.
+    pub fn methods(&self) -> impl Iterator<Item = &str> {
+        self.by_method.keys().map(String::as_str)
+    }
+}
+
+impl NonceRule {
+    pub(crate) fn is_for_everybody(&self) -> bool {
+        matches!(self, Self::Everybody)
+    }
+
+    pub(crate) fn clients(&self) -> &[String] {
+        match self {
+            Self::Clients(clients) => clients,
+            Self::Everybody | Self::Nobody => &[],
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn method_that_is_not_listed_is_refused() {
+        let scopes = MethodScopes::default()
+            .with("GET", ["read"])
+            .with("POST", ["read", "write"]);
+        for method in ["DELETE", "get", "OPTIONS", ""] {
+            assert_eq!(
+                scopes.required(method),
+                Err(Cause::MethodNotAllowed),
+                "{method}"
+            );
+        }
+        assert_eq!(scopes.required("HEAD").unwrap(), ["read"]);
+        assert_eq!(scopes.required("POST").unwrap(), ["read", "write"]);
+        assert!(
+            MethodScopes::default()
+                .required("DELETE")
+                .unwrap()
+                .is_empty()
+        );
+    }
+}

@@ -1,0 +1,125 @@
+//! The one way this crate speaks to other servers: GET a small JSON document.
+//!
+//! Two seconds to connect, five in all, at most 512 KiB, no redirects (a
+//! redirect is an answer of somebody who was not configured), no proxy from the
+//! environment, and plain `http` to loopback hosts only. Hosts of configured
+//! issuers are allowed wherever they are; nothing here follows a URL that a
+//! token or request names.
+//!
+//! Does not cache, retry or parse; see [`crate::keys`].
+
+use std::time::Duration;
+
+use keybound_proto::uri::HttpUrl;
+
+/// The largest document that is read, bytes.
+pub const MAX_DOCUMENT_BYTES: usize = 512 * 1024;
+
+/// Time to open a connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Time for the whole exchange, the body included.
+const TOTAL_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A client for JSON documents. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Fetcher {
+    client: reqwest::Client,
+}
+
+/// Why there is no document. Names hosts and states, never a body.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum FetchError {
+    /// Plain `http` beyond loopback.
+    #[error("refused to fetch over plain http from `{0}`; use https")]
+    Cleartext(String),
+    /// The server redirected; redirects are not followed.
+    #[error(
+        "the server answered with a redirect ({0}), which is not followed; configure the final URL"
+    )]
+    Redirected(u16),
+    /// Another status than 200.
+    #[error("the server answered with status {0}")]
+    Status(u16),
+    /// It took too long.
+    #[error("no complete answer within {} seconds", TOTAL_TIMEOUT.as_secs())]
+    TimedOut,
+    /// The document is larger than [`MAX_DOCUMENT_BYTES`].
+    #[error("the document is larger than {MAX_DOCUMENT_BYTES} bytes")]
+    TooLarge,
+    /// No connection, or it broke.
+    #[error("the server cannot be reached")]
+    Unreachable,
+}
+
+/// The HTTP client could not be set up.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot set up the HTTP client")]
+pub struct FetcherError(#[source] reqwest::Error);
+
+impl Fetcher {
+    /// A client with the limits above.
+    ///
+    /// # Errors
+    ///
+    /// [`FetcherError`] when the TLS library cannot be set up. A machine without
+    /// any trusted certificates is no error: `https` then fails when it is used,
+    /// and loopback issuers work.
+    pub fn new() -> Result<Self, FetcherError> {
+        let client = builder()
+            .build()
+            .or_else(|_| builder().tls_certs_only([]).build())
+            .map_err(FetcherError)?;
+        Ok(Self { client })
+    }
+
+    /// Fetches the document at `url`.
+    ///
+    /// # Errors
+    ///
+    /// [`FetchError`].
+    pub async fn get(&self, url: &HttpUrl) -> Result<Vec<u8>, FetchError> {
+        if !url.origin().is_confidential() {
+            return Err(FetchError::Cleartext(url.origin().to_string()));
+        }
+        let request = self.client.get(url.as_str()).header(
+            http::header::ACCEPT,
+            "application/json, application/jwk-set+json",
+        );
+        let mut response = request.send().await.map_err(|error| failure(&error))?;
+        let status = response.status();
+        if status.is_redirection() {
+            return Err(FetchError::Redirected(status.as_u16()));
+        }
+        if status != http::StatusCode::OK {
+            return Err(FetchError::Status(status.as_u16()));
+        }
+        let mut document = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(|error| failure(&error))? {
+            if document.len().saturating_add(chunk.len()) > MAX_DOCUMENT_BYTES {
+                return Err(FetchError::TooLarge);
+            }
+            document.extend_from_slice(&chunk);
+        }
+        Ok(document)
+    }
+}
+
+fn builder() -> reqwest::ClientBuilder {
+    reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        .connect_timeout(CONNECT_TIMEOUT)
+        .timeout(TOTAL_TIMEOUT)
+        .user_agent(concat!("keybound-guard/", env!("CARGO_PKG_VERSION")))
+}
+
+fn failure(error: &reqwest::Error) -> FetchError {
+    // Also logs nothing: the error's text may hold the URL's query.
+    if error.is_timeout() {
+        FetchError::TimedOut
+    } else {
+        FetchError::Unreachable
+    }
+}

@@ -1,0 +1,357 @@
+//! The guard: what it holds, and what a shell may ask of it.
+
+use std::fmt;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use keybound_proto::Rejection;
+use keybound_proto::cause::Cause;
+use keybound_proto::dpop::{NonceKey, NonceRole};
+use keybound_proto::event::{Event, EventKind};
+use keybound_proto::time::Clock;
+use keybound_proto::token::IssuerRules;
+use keybound_proto::verify::{Profile, ReplayHashKey};
+use keybound_proto::wire::{self, Answer, AnswerContext, Role};
+
+use crate::config::{GuardConfig, GuardConfigError, Route};
+use crate::fetch::Fetcher;
+use crate::keys::{IssuerConfig, IssuerKeys};
+use crate::metrics::{Gauge, Metrics};
+use crate::replay::{ReplayLog, ReplayStart};
+use crate::revocation::RevocationView;
+use crate::sink::EventSink;
+use crate::tokens::TokenCache;
+
+mod check;
+mod record;
+
+pub use self::record::RequestFacts;
+
+/// Seconds a server nonce is good for.
+pub const NONCE_LIFETIME: u64 = 300;
+
+/// Checks requests for a resource server. Cheap to clone; clones share
+/// everything.
+#[derive(Clone)]
+pub struct Guard {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    node: String,
+    profile: Profile,
+    clock: Arc<dyn Clock>,
+    sink: Arc<dyn EventSink>,
+    issuers: Vec<Issuer>,
+    tokens: Arc<TokenCache>,
+    revocations: RevocationView,
+    replay: ReplayLog,
+    replay_key: ReplayHashKey,
+    nonce_secret: [u8; 32],
+    nonces: ArcSwap<Nonces>,
+    metrics: Metrics,
+}
+
+/// One accepted issuer.
+struct Issuer {
+    rules: IssuerRules,
+    keys: Arc<IssuerKeys>,
+}
+
+/// The nonces of one epoch of the replay log.
+struct Nonces {
+    epoch: u64,
+    key: NonceKey,
+}
+
+/// One thing that must hold before requests can be served.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReadinessCheck {
+    /// What is checked, for example `keys https://auth.example.com`.
+    pub name: String,
+    /// Whether it holds.
+    pub ok: bool,
+    /// In words, why or how far.
+    pub detail: String,
+}
+
+impl Guard {
+    /// Sets a guard up. Fetches nothing yet; see [`Guard::maintain`].
+    ///
+    /// # Errors
+    ///
+    /// [`GuardConfigError`].
+    pub fn new(
+        config: GuardConfig,
+        clock: Arc<dyn Clock>,
+        sink: Arc<dyn EventSink>,
+    ) -> Result<Self, GuardConfigError> {
+        config.check()?;
+        let fetcher = Fetcher::new()?;
+        let tokens = Arc::new(TokenCache::new(config.token_cache));
+        let window = config.profile.window;
+        let start = ReplayStart {
+            now: clock.now(),
+            window: window.past.saturating_add(window.ahead).saturating_add(1),
+            ahead: window.ahead,
+            random: u64::from_be_bytes(random().ok_or(GuardConfigError::NoRandomness)?),
+        };
+        let replay = ReplayLog::new(&config.replay, start);
+        let issuer = |issuer: IssuerConfig| Issuer {
+            rules: IssuerRules {
+                issuer: issuer.url.as_str().to_owned(),
+                algorithms: issuer.algorithms,
+                leniency: issuer.lenient,
+                ahead: window.ahead,
+            },
+            keys: IssuerKeys::new(issuer, fetcher.clone(), Arc::clone(&clock)),
+        };
+        let inner = Inner {
+            node: config.node,
+            profile: config.profile,
+            issuers: config.issuers.into_iter().map(issuer).collect(),
+            revocations: RevocationView::new(
+                Arc::clone(&clock),
+                Arc::clone(&tokens),
+                config.revocation_max_age,
+            ),
+            nonces: ArcSwap::from_pointee(Nonces::new(&config.nonce_secret, replay.epoch())),
+            replay,
+            replay_key: ReplayHashKey::new(&config.nonce_secret),
+            nonce_secret: config.nonce_secret,
+            tokens,
+            clock,
+            sink,
+            metrics: Metrics::new(),
+        };
+        Ok(Self {
+            inner: Arc::new(inner),
+        })
+    }
+
+    /// Turns a refusal on this route into an HTTP answer, with a nonce where one
+    /// is wanted.
+    #[must_use]
+    pub fn answer(&self, rejection: &Rejection, route: &Route, request_id: &str) -> Answer {
+        let wanted = matches!(
+            rejection.cause(),
+            Cause::DpopNonceAbsent | Cause::DpopNonceStale | Cause::ReplayEpoch
+        );
+        let nonce = (wanted || route.nonce.is_for_everybody()).then(|| self.issue_nonce());
+        let detail = rejection.detail();
+        let scope = match rejection.cause() {
+            Cause::ScopeInsufficient => detail.expected.as_deref(),
+            #[expect(
+                clippy::wildcard_enum_match_arm,
+                reason = "only one cause is about scopes"
+            )]
+            _ => None,
+        };
+        let context = AnswerContext {
+            role: Role::ResourceServer,
+            algorithms: self.inner.profile.proof_algorithms,
+            resource_metadata: route.resource_metadata.as_deref(),
+            scope,
+            nonce: nonce.as_deref(),
+            request_id,
+            detail: route.error_detail,
+        };
+        wire::answer(rejection, &context)
+    }
+
+    /// The nonce to offer with a successful answer, where the route demands
+    /// nonces of everybody (RFC 9449 section 8.2).
+    #[must_use]
+    pub fn nonce_for_success(&self, route: &Route) -> Option<String> {
+        route.nonce.is_for_everybody().then(|| self.issue_nonce())
+    }
+
+    /// What this node knows to be revoked or locked.
+    #[must_use]
+    pub fn revocations(&self) -> &RevocationView {
+        &self.inner.revocations
+    }
+
+    /// The counters.
+    #[must_use]
+    pub fn metrics(&self) -> &Metrics {
+        &self.inner.metrics
+    }
+
+    /// Everything that is counted, in Prometheus' text form.
+    #[must_use]
+    pub fn render_metrics(&self) -> String {
+        let inner = &self.inner;
+        let count = |value: usize| u64::try_from(value).unwrap_or(u64::MAX);
+        let gauge = |name, help, value| Gauge {
+            name,
+            help,
+            kind: "gauge",
+            value,
+        };
+        let counter = |name, help, value| Gauge {
+            name,
+            help,
+            kind: "counter",
+            value,
+        };
+        let statuses: Vec<_> = inner
+            .issuers
+            .iter()
+            .map(|issuer| issuer.keys.status())
+            .collect();
+        let fetched = statuses
+            .iter()
+            .map(|status| status.succeeded)
+            .fold(0, u64::saturating_add);
+        let failed = statuses
+            .iter()
+            .map(|status| status.failed)
+            .fold(0, u64::saturating_add);
+        let full = inner.metrics.refusals(Cause::ReplayFull);
+        inner.metrics.render(&[
+            gauge(
+                "keybound_replay_store_entries",
+                "Records in the replay log.",
+                count(inner.replay.len()),
+            ),
+            counter(
+                "keybound_replay_store_errors_total",
+                "Proofs refused because the replay log was full.",
+                full,
+            ),
+            gauge(
+                "keybound_revocations",
+                "Tokens, keys and identities known as revoked or locked.",
+                count(inner.revocations.len()),
+            ),
+            gauge(
+                "keybound_known_tokens",
+                "Verified tokens remembered.",
+                count(inner.tokens.len()),
+            ),
+            counter(
+                "keybound_key_set_fetches_total",
+                "Key sets fetched from issuers.",
+                fetched,
+            ),
+            counter(
+                "keybound_key_set_fetch_failures_total",
+                "Attempts to fetch a key set that failed.",
+                failed,
+            ),
+        ])
+    }
+
+    /// Whether the guard could serve a request now, and what is missing if not.
+    #[must_use]
+    pub fn readiness(&self) -> Vec<ReadinessCheck> {
+        let mut checks: Vec<_> = self.inner.issuers.iter().map(Issuer::readiness).collect();
+        let current = self.inner.revocations.is_current();
+        checks.push(ReadinessCheck {
+            name: String::from("revocations"),
+            ok: current,
+            detail: String::from(if current {
+                "current"
+            } else {
+                "the feed was not heard from in time"
+            }),
+        });
+        let replay = &self.inner.replay;
+        checks.push(ReadinessCheck {
+            name: String::from("replay"),
+            ok: replay.len() < replay.capacity(),
+            detail: format!("{} of {} records", replay.len(), replay.capacity()),
+        });
+        checks
+    }
+
+    /// What has to be done now and then, every few seconds: fetches keys that
+    /// are missing or due, reports refusals that involve no genuine token as one
+    /// event per cause, and gives back the memory of ended replay records.
+    pub async fn maintain(&self) {
+        for issuer in &self.inner.issuers {
+            issuer.keys.keep_fresh().await;
+        }
+        self.report_refusals();
+        self.inner.replay.sweep(self.inner.clock.now());
+    }
+
+    /// Records one `refusals_aggregated` event per cause of the refusals that
+    /// involved no genuine token since the last call, so that strangers cannot
+    /// fill the event log.
+    pub fn report_refusals(&self) {
+        for (cause, count) in self.inner.metrics.take_unreported() {
+            if let Some(event) = self.inner.event(EventKind::RefusalsAggregated) {
+                self.inner
+                    .sink
+                    .record(event.with_cause(cause.id()).with_count(count));
+            }
+        }
+    }
+
+    fn issue_nonce(&self) -> String {
+        self.inner.nonces().key.issue(self.inner.clock.now())
+    }
+}
+
+impl Inner {
+    /// The nonces of the replay log's current epoch.
+    fn nonces(&self) -> Arc<Nonces> {
+        let epoch = self.replay.epoch();
+        let nonces = self.nonces.load();
+        if nonces.epoch == epoch {
+            return Arc::clone(&nonces);
+        }
+        let renewed = Arc::new(Nonces::new(&self.nonce_secret, epoch));
+        self.nonces.store(Arc::clone(&renewed));
+        renewed
+    }
+
+    /// A new event of this node; nothing if the system gives no random numbers.
+    fn event(&self, kind: EventKind) -> Option<Event> {
+        let id = random()?;
+        Some(Event::new(&id, self.clock.now_millis(), &self.node, kind))
+    }
+}
+
+impl Nonces {
+    fn new(secret: &[u8; 32], epoch: u64) -> Self {
+        let role = NonceRole::ResourceServer;
+        Self {
+            epoch,
+            key: NonceKey::new(secret, role, epoch, NONCE_LIFETIME),
+        }
+    }
+}
+
+impl Issuer {
+    fn readiness(&self) -> ReadinessCheck {
+        let status = self.keys.status();
+        ReadinessCheck {
+            name: format!("keys {}", status.issuer),
+            ok: status.usable,
+            detail: status.detail,
+        }
+    }
+}
+
+impl fmt::Debug for Guard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let issuers = self.inner.issuers.iter().map(|issuer| &issuer.rules.issuer);
+        f.debug_struct("Guard")
+            .field("node", &self.inner.node)
+            .field("issuers", &issuers.collect::<Vec<_>>())
+            .field("tokens", &self.inner.tokens)
+            .field("revocations", &self.inner.revocations)
+            .field("replay", &self.inner.replay)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Random bytes from the operating system.
+fn random<const N: usize>() -> Option<[u8; N]> {
+    let mut bytes = [0; N];
+    aws_lc_rs::rand::fill(&mut bytes).ok()?;
+    Some(bytes)
+}
