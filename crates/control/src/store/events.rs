@@ -286,12 +286,10 @@ fn read_events(
     limit: usize,
     filter: &EventFilter,
 ) -> Result<Vec<(u64, Event)>, Failure> {
-    // One snapshot for the index and the log.
-    let connection = connection.unchecked_transaction()?;
     let mut found = Vec::new();
     let mut from = after;
     if let Some(term) = filter.term() {
-        let indexed_to = indexed_to(&connection)?;
+        let indexed_to = indexed_to(connection)?;
         let mut statement = connection.prepare_cached(
             "SELECT e.sequence, e.kind, e.json FROM event_terms t JOIN events e ON e.sequence = t.sequence
              WHERE t.term = ?1 AND t.sequence > ?2 ORDER BY t.sequence",

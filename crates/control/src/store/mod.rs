@@ -202,3 +202,6 @@ fn sealer(file: &Path, kek: Option<&[u8; 32]>) -> Result<Option<Sealer>, StoreEr
         .transpose()
         .map_err(|failure| failure.at(file))
 }
+
+#[cfg(test)]
+mod tests;

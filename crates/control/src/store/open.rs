@@ -93,6 +93,8 @@ fn prepare(
     let file = shared.file.clone();
     let now = clock.now();
     let at_file = |failure: Failure| failure.at(&file);
+    // A refused file stays as it was found: the log is neither written back nor removed.
+    keep_log_on_close(&connection, true).map_err(at_file)?;
     configure(&connection).map_err(at_file)?;
     check_structure(&connection).map_err(at_file)?;
     schema::migrate(&mut connection, &file, now.as_secs())?;
@@ -107,6 +109,7 @@ fn prepare(
             CheckError::Failed(failure) => failure.at(&file),
         })?;
     }
+    keep_log_on_close(&connection, false).map_err(at_file)?;
     let writer = Writer::new(
         connection,
         memory,
@@ -115,6 +118,11 @@ fn prepare(
         watermark,
     );
     Ok(Opened { writer, shared })
+}
+
+fn keep_log_on_close(connection: &Connection, keep: bool) -> Result<(), Failure> {
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, keep)?;
+    Ok(())
 }
 
 fn configure(connection: &Connection) -> Result<(), Failure> {

@@ -62,13 +62,22 @@ impl Readers {
             Some(connection) => connection,
             None => open(&self.file).map_err(|error| Failure::from(error).at(&self.file))?,
         };
-        let result = query(&connection).map_err(|failure| failure.at(&self.file));
+        let result = snapshot(&connection, query).map_err(|failure| failure.at(&self.file));
         // A connection that met an error may be stuck in it; the next query opens a new one.
         if result.is_ok() {
             self.idle.lock().push(connection);
         }
         result
     }
+}
+
+/// All of a query sees the same commit.
+fn snapshot<T>(
+    connection: &Connection,
+    query: impl FnOnce(&Connection) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    let transaction = connection.unchecked_transaction()?;
+    query(&transaction)
 }
 
 fn open(file: &Path) -> rusqlite::Result<Connection> {
