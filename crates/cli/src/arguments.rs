@@ -5,7 +5,9 @@ use std::ffi::OsString;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::commands::{completions, config, init, key, man, proof, reference, token};
+use crate::commands::{
+    completions, config, events, init, key, lock, man, proof, reference, request, token,
+};
 
 /// Sender-constrained tokens: a stolen token is worthless without its key.
 #[derive(Debug, Parser)]
@@ -53,12 +55,21 @@ pub(crate) enum Command {
     /// Get, inspect, introspect and revoke tokens
     #[command(subcommand)]
     Token(token::TokenCommand),
+    /// Refuse a token, a key or an identity at every gate
+    Lock(lock::LockArguments),
+    /// Release a lock
+    Unlock(lock::UnlockArguments),
+    /// Send one signed request
+    Request(request::RequestArguments),
     /// Make, verify and explain DPoP proofs
     #[command(subcommand)]
     Proof(proof::ProofCommand),
     /// Validate and show configurations
     #[command(subcommand)]
     Config(config::ConfigCommand),
+    /// Follow what happens
+    #[command(subcommand)]
+    Events(events::EventsCommand),
     /// Print the version
     Version,
     /// Print a completion script for a shell

@@ -2,11 +2,14 @@
 
 pub(crate) mod completions;
 pub(crate) mod config;
+pub(crate) mod events;
 pub(crate) mod init;
 pub(crate) mod key;
+pub(crate) mod lock;
 pub(crate) mod man;
 pub(crate) mod proof;
 pub(crate) mod reference;
+pub(crate) mod request;
 pub(crate) mod token;
 mod version;
 
@@ -20,8 +23,12 @@ pub(crate) fn run(command: Command, context: &Context) -> Outcome {
         Command::Init(arguments) => init::run(&arguments, context),
         Command::Key(command) => key::run(&command, context),
         Command::Token(command) => token::run(&command, context),
+        Command::Lock(arguments) => lock::lock(&arguments, context),
+        Command::Unlock(arguments) => lock::unlock(&arguments, context),
+        Command::Request(arguments) => request::run(&arguments, context),
         Command::Proof(command) => proof::run(&command, context),
         Command::Config(command) => config::run(&command, context),
+        Command::Events(command) => events::run(&command, context),
         Command::Version => version::run(context),
         Command::Completions(arguments) => completions::run(&arguments, context),
         Command::Man(arguments) => man::run(&arguments, context),

@@ -5,6 +5,7 @@
 //! they are wired together and explained to people.
 
 mod arguments;
+mod client;
 mod clock;
 mod commands;
 mod config;
@@ -14,6 +15,7 @@ mod exit;
 mod failure;
 mod input;
 mod moment;
+mod operator;
 mod output;
 mod profile;
 mod world;

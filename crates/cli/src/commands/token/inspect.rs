@@ -81,6 +81,18 @@ pub(super) fn run(input: &Input, context: &Context) -> Outcome {
     Ok(Exit::Success)
 }
 
+/// The handle a token carries, read without verifying it.
+pub(super) fn token_id(token: &str) -> Option<String> {
+    let jws = Jws::parse(token.as_bytes(), MAX_BYTES).ok()?;
+    TokenClaims::of(&jws).token_id
+}
+
+/// The issuer a token claims, read without verifying it.
+pub(super) fn issuer(token: &str) -> Option<String> {
+    let jws = Jws::parse(token.as_bytes(), MAX_BYTES).ok()?;
+    TokenClaims::of(&jws).issuer
+}
+
 fn inspect(text: &str, now: u64) -> Result<Inspection, Failure> {
     let sha256 = TokenHash::of(text.as_bytes()).to_hex();
     let inspection = |kind, replayable, claims| Inspection {
