@@ -11,7 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use keybound_proto::dpop::NonceRole;
-use keybound_proto::jose::Signer;
+use keybound_proto::jose::{Algorithm, Signer};
 use keybound_proto::time::{Clock, UnixTime};
 use keybound_proto::token::assertion::{self, AssertionRequest};
 use keybound_proto::uri::HttpUrl;
@@ -124,16 +124,18 @@ impl Acquirer {
     }
 
     fn check_algorithm(&self, server: &AuthorizationServer) -> Result<(), HolderError> {
-        let algorithm = self.proof_key.algorithm().name();
-        match &server.dpop_signing_alg_values_supported {
-            Some(supported) if !supported.iter().any(|name| name == algorithm) => {
-                Err(HolderError::AlgorithmUnsupported {
-                    algorithm,
-                    supported: supported.join(" "),
-                })
-            }
-            _ => Ok(()),
+        let algorithm = self.proof_key.algorithm();
+        let Some(supported) = &server.dpop_signing_alg_values_supported else {
+            return Ok(());
+        };
+        let names_ours = |name: &String| Algorithm::from_name(name) == Some(algorithm);
+        if supported.iter().any(names_ours) {
+            return Ok(());
         }
+        Err(HolderError::AlgorithmUnsupported {
+            algorithm: algorithm.name(),
+            supported: supported.join(" "),
+        })
     }
 
     async fn request_token(&self, server: &AuthorizationServer) -> Result<BoundToken, HolderError> {

@@ -178,7 +178,8 @@ async fn first_document(http: &HttpClient, places: &[HttpUrl]) -> Result<Documen
         let answer = http.exchange(outgoing).await?;
         answer.refuse_unavailable(url)?;
         // Some servers answer unknown paths with a page instead of a 404.
-        if answer.status == StatusCode::OK && Object::parse(&answer.body).is_ok() {
+        let is_object = answer.body.trim_ascii_start().starts_with(b"{");
+        if answer.status == StatusCode::OK && is_object {
             return Ok(Document {
                 url: url.clone(),
                 answer,

@@ -79,7 +79,7 @@ pub enum HolderError {
     /// The token would not have been bound; it was dropped.
     #[error(
         "the issuer answered with a token of type `{token_type}` instead of `DPoP`, which anybody \
-         could use; it was dropped. set `dpop_bound_access_tokens` for this client at the issuer"
+         could use, and it was dropped; set `dpop_bound_access_tokens` for this client at the issuer"
     )]
     NotBound {
         /// The `token_type` of the answer.

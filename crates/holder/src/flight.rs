@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_lc_rs::rand;
-use keybound_proto::time::Clock;
 use keybound_proto::token::TokenHash;
 use parking_lot::Mutex;
 use tokio::sync::watch;
@@ -68,6 +67,7 @@ enum Next {
     Use(BoundToken),
     Fail(HolderError),
     Wait(Landing),
+    Launch(Flight, Option<BoundToken>),
 }
 
 impl Tokens {
@@ -84,6 +84,15 @@ impl Tokens {
             Next::Use(token) => return Ok(token),
             Next::Fail(error) => return Err(error),
             Next::Wait(landing) => landing,
+            Next::Launch(flight, still_valid) => {
+                // Not under the lock: a runtime that is shutting down drops
+                // the flight at once, and that takes the lock.
+                let landing = flight.launch();
+                match still_valid {
+                    Some(token) => return Ok(token),
+                    None => landing,
+                }
+            }
         };
         match landing.wait_for(Option::is_some).await {
             Ok(outcome) => outcome.clone().unwrap_or(Err(HolderError::Interrupted)),
@@ -120,50 +129,57 @@ impl Tokens {
         {
             return Next::Use(current.token.clone());
         }
-        let landing = match (&state.flight, &state.failure) {
-            (Some(landing), _) => landing.clone(),
-            (None, Some(failure)) if now < failure.until => {
-                // An old token is better than none; none is better than a
-                // hammered issuer.
-                return match valid {
-                    Some(current) => Next::Use(current.token),
-                    None => Next::Fail(failure.error.clone()),
-                };
-            }
-            (None, _) => self.take_off(&mut state),
-        };
-        match valid {
-            Some(current) => Next::Use(current.token),
-            None => Next::Wait(landing),
+        let valid = valid.map(|current| current.token);
+        if let Some(landing) = &state.flight {
+            return match valid {
+                Some(token) => Next::Use(token),
+                None => Next::Wait(landing.clone()),
+            };
         }
-    }
-
-    fn take_off(&self, state: &mut State) -> Landing {
-        let (sender, landing) = watch::channel(None);
-        state.flight = Some(landing.clone());
+        if let Some(failure) = &state.failure
+            && now < failure.until
+        {
+            // An old token is better than none; none is better than a
+            // hammered issuer.
+            return match valid {
+                Some(token) => Next::Use(token),
+                None => Next::Fail(failure.error.clone()),
+            };
+        }
+        let (outcome, landing) = watch::channel(None);
+        state.flight = Some(landing);
         let flight = Flight {
             state: Arc::clone(&self.state),
             acquirer: Arc::clone(&self.acquirer),
+            outcome,
+            landed: false,
         };
-        tokio::spawn(async move {
-            let outcome = flight.acquirer.acquire().await;
-            flight.land(&outcome);
-            // Nobody waits while a still valid token is being renewed.
-            let _ = sender.send(Some(outcome));
-        });
-        landing
+        Next::Launch(flight, valid)
     }
 }
 
-/// A flight under way. Dropping it, also by a panic or the end of the
-/// runtime, makes room for the next one.
+/// A flight under way. Dropping it before it has landed, by a panic or the
+/// end of the runtime, makes room for the next one.
 struct Flight {
     state: Arc<Mutex<State>>,
     acquirer: Arc<Acquirer>,
+    outcome: watch::Sender<Option<Outcome>>,
+    landed: bool,
 }
 
 impl Flight {
-    fn land(&self, outcome: &Outcome) {
+    fn launch(mut self) -> Landing {
+        let landing = self.outcome.subscribe();
+        tokio::spawn(async move {
+            let outcome = self.acquirer.acquire().await;
+            self.land(&outcome);
+            // Nobody waits while a still valid token is being renewed.
+            let _ = self.outcome.send(Some(outcome));
+        });
+        landing
+    }
+
+    fn land(&mut self, outcome: &Outcome) {
         let now = self.acquirer.clock.now_millis();
         let mut state = self.state.lock();
         match outcome {
@@ -188,12 +204,15 @@ impl Flight {
         // In the same moment as the result, so that no caller finds neither
         // the flight nor what it brought.
         state.flight = None;
+        self.landed = true;
     }
 }
 
 impl Drop for Flight {
     fn drop(&mut self) {
-        self.state.lock().flight = None;
+        if !self.landed {
+            self.state.lock().flight = None;
+        }
     }
 }
 

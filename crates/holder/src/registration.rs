@@ -71,7 +71,7 @@ pub async fn register(
         method: Method::POST,
         url: endpoint,
         headers: headers(request)?,
-        body: body(request).into(),
+        body: body(request)?.into(),
         max_body: MAX_ANSWER_BYTES,
         timeout: None,
     };
@@ -102,7 +102,7 @@ fn headers(request: &RegistrationRequest) -> Result<HeaderMap, HolderError> {
     Ok(headers)
 }
 
-fn body(request: &RegistrationRequest) -> Vec<u8> {
+fn body(request: &RegistrationRequest) -> Result<Vec<u8>, HolderError> {
     let mut document = serde_json::json!({
         "grant_types": ["client_credentials"],
         "response_types": [],
@@ -111,8 +111,8 @@ fn body(request: &RegistrationRequest) -> Vec<u8> {
     match &request.authentication {
         RegisteredAuthentication::PrivateKeyJwt(key, algorithm) => {
             let kid = key.thumbprint().to_string();
-            let jwk: serde_json::Value =
-                serde_json::from_str(&key.to_jwk_with(&kid, *algorithm)).unwrap_or_default();
+            let jwk: serde_json::Value = serde_json::from_str(&key.to_jwk_with(&kid, *algorithm))
+                .map_err(|_| HolderError::Backend)?;
             document["token_endpoint_auth_method"] = "private_key_jwt".into();
             document["token_endpoint_auth_signing_alg"] = algorithm.name().into();
             document["jwks"] = serde_json::json!({ "keys": [jwk] });
@@ -127,7 +127,7 @@ fn body(request: &RegistrationRequest) -> Vec<u8> {
     if let Some(scope) = &request.scope {
         document["scope"] = scope.as_str().into();
     }
-    document.to_string().into_bytes()
+    Ok(document.to_string().into_bytes())
 }
 
 fn read(endpoint: &HttpUrl, answer: &Incoming) -> Result<Registration, HolderError> {

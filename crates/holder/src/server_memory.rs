@@ -42,6 +42,8 @@ struct Server {
     authorization_nonce: Option<String>,
     resource_nonce: Option<String>,
     skew: i64,
+    /// Whether an implausible `Date` has been reported.
+    implausible: bool,
     last_heard: u64,
 }
 
@@ -69,9 +71,10 @@ impl ServerMemory {
         }
         let mut table = self.table.lock();
         let server = table.server(origin);
-        if let Some(skew) = skew {
-            report(origin, server.skew, skew);
-            server.skew = skew;
+        match skew {
+            Some(Skew::Seconds(skew)) => server.follow(origin, skew),
+            Some(Skew::Implausible(skew)) => server.report_implausible(origin, skew),
+            None => {}
         }
         if nonce.is_some() {
             server.nonce(role).clone_from(&nonce);
@@ -124,6 +127,36 @@ impl Server {
             NonceRole::ResourceServer => &mut self.resource_nonce,
         }
     }
+
+    fn follow(&mut self, origin: &Origin, skew: i64) {
+        if (skew - self.skew).abs() > NEGLIGIBLE_SKEW {
+            tracing::warn!(
+                server = %origin,
+                skew,
+                "this machine's clock differs from the server's; proofs are dated by the server's"
+            );
+        }
+        self.skew = skew;
+        self.implausible = false;
+    }
+
+    fn report_implausible(&mut self, origin: &Origin, skew: i64) {
+        if !self.implausible {
+            tracing::warn!(
+                server = %origin,
+                skew,
+                "this machine's clock differs from the server's by more than a day; not followed"
+            );
+        }
+        self.implausible = true;
+    }
+}
+
+/// How far a server's clock is ahead, in seconds.
+enum Skew {
+    Seconds(i64),
+    /// More than [`MAX_SKEW`] either way.
+    Implausible(i64),
 }
 
 /// The one `DPoP-Nonce` of an answer, if it is well formed (RFC 9449 section
@@ -138,7 +171,7 @@ fn nonce_of(headers: &HeaderMap) -> Option<String> {
 
 /// How far the server's clock is ahead, in whole seconds, by its `Date`. An
 /// answer from a cache (`Age`) tells nothing about now.
-fn skew_of(headers: &HeaderMap, span: Span) -> Option<i64> {
+fn skew_of(headers: &HeaderMap, span: Span) -> Option<Skew> {
     if headers.contains_key(AGE) {
         return None;
     }
@@ -149,27 +182,11 @@ fn skew_of(headers: &HeaderMap, span: Span) -> Option<i64> {
     let skew = server
         .checked_sub(i64::try_from(middle).ok()?)?
         .div_euclid(1000);
-    match skew.abs() {
-        ..=NEGLIGIBLE_SKEW => Some(0),
-        ..=MAX_SKEW => Some(skew),
-        _ => {
-            tracing::warn!(
-                skew,
-                "a server's clock differs by more than a day; not followed"
-            );
-            None
-        }
-    }
-}
-
-fn report(origin: &Origin, old: i64, new: i64) {
-    if (new - old).abs() > NEGLIGIBLE_SKEW {
-        tracing::warn!(
-            server = %origin,
-            skew = new,
-            "this machine's clock differs from the server's; proofs are dated by the server's"
-        );
-    }
+    Some(match skew.abs() {
+        ..=NEGLIGIBLE_SKEW => Skew::Seconds(0),
+        ..=MAX_SKEW => Skew::Seconds(skew),
+        _ => Skew::Implausible(skew),
+    })
 }
 
 #[cfg(test)]
