@@ -22,10 +22,12 @@ use crate::revocation::RevocationView;
 use crate::sink::EventSink;
 use crate::tokens::TokenCache;
 
-mod check;
-mod record;
-
+pub use self::http::HttpRequest;
 pub use self::record::RequestFacts;
+
+mod check;
+mod http;
+mod record;
 
 /// Seconds a server nonce is good for.
 pub const NONCE_LIFETIME: u64 = 300;
@@ -139,14 +141,8 @@ impl Guard {
         );
         let nonce = (wanted || route.nonce.is_for_everybody()).then(|| self.issue_nonce());
         let detail = rejection.detail();
-        let scope = match rejection.cause() {
-            Cause::ScopeInsufficient => detail.expected.as_deref(),
-            #[expect(
-                clippy::wildcard_enum_match_arm,
-                reason = "only one cause is about scopes"
-            )]
-            _ => None,
-        };
+        let is_about_scope = rejection.cause() == Cause::ScopeInsufficient;
+        let scope = detail.expected.as_deref().filter(|_| is_about_scope);
         let context = AnswerContext {
             role: Role::ResourceServer,
             algorithms: self.inner.profile.proof_algorithms,
@@ -350,7 +346,7 @@ impl fmt::Debug for Guard {
 }
 
 /// Random bytes from the operating system.
-fn random<const N: usize>() -> Option<[u8; N]> {
+pub(crate) fn random<const N: usize>() -> Option<[u8; N]> {
     let mut bytes = [0; N];
     aws_lc_rs::rand::fill(&mut bytes).ok()?;
     Some(bytes)

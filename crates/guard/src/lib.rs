@@ -31,19 +31,22 @@
 )]
 
 pub use self::config::{GuardConfig, GuardConfigError, MethodScopes, NonceRule, Route};
-pub use self::guard::{Guard, NONCE_LIFETIME, ReadinessCheck, RequestFacts};
+pub use self::guard::{Guard, HttpRequest, NONCE_LIFETIME, ReadinessCheck, RequestFacts};
 pub use self::keys::IssuerConfig;
 pub use self::replay::{ReplayConfig, ReplayMode};
 #[cfg(any(test, feature = "test-util"))]
 pub use self::sink::MemorySink;
 pub use self::sink::{EventSink, NullSink};
 
+pub mod axum;
 mod config;
 pub mod fetch;
 mod guard;
 pub mod keys;
+pub mod layer;
 pub mod metrics;
 pub mod replay;
+pub mod respond;
 pub mod revocation;
 mod sink;
 mod tokens;

@@ -90,7 +90,7 @@ impl Metrics {
     /// How often a cause was the reason of a refusal.
     #[must_use]
     pub fn refusals(&self, cause: Cause) -> u64 {
-        position(&Cause::ALL, &cause)
+        position(Cause::ALL, &cause)
             .and_then(|index| self.causes.get(index))
             .map_or(0, |counter| counter.load(Ordering::Relaxed))
     }
@@ -108,7 +108,7 @@ impl Metrics {
     }
 
     pub(crate) fn refused(&self, cause: Cause) {
-        increment(&self.causes, position(&Cause::ALL, &cause));
+        increment(&self.causes, position(Cause::ALL, &cause));
     }
 
     pub(crate) fn signalled(&self, signal: TheftSignal) {
@@ -116,7 +116,7 @@ impl Metrics {
     }
 
     pub(crate) fn leave_for_report(&self, cause: Cause) {
-        increment(&self.unreported, position(&Cause::ALL, &cause));
+        increment(&self.unreported, position(Cause::ALL, &cause));
     }
 
     /// The causes of refusals without a genuine token since the last call, with

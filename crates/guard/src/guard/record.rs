@@ -7,11 +7,12 @@
 use std::time::Duration;
 
 use keybound_proto::Rejection;
+use keybound_proto::cause::Cause;
 use keybound_proto::event::{Event, EventKind};
 use keybound_proto::token::AccessToken;
 use keybound_proto::verify::{Presented, Verified};
 
-use super::Inner;
+use super::{Guard, Inner};
 use crate::config::Route;
 use crate::metrics::Outcome;
 
@@ -22,6 +23,16 @@ pub struct RequestFacts<'a> {
     pub request_id: Option<&'a str>,
     /// The sender's network address.
     pub peer: Option<&'a str>,
+}
+
+impl Guard {
+    /// Counts a refusal before anything was read of the request's credentials.
+    pub(super) fn count_stranger(&self, route: &Route, cause: Cause) {
+        let metrics = &self.inner.metrics;
+        metrics.decided(&route.name, Outcome::RefusedUnknown, Duration::ZERO);
+        metrics.refused(cause);
+        metrics.leave_for_report(cause);
+    }
 }
 
 impl Inner {

@@ -247,10 +247,12 @@ impl IssuerKeys {
     fn start(self: &Arc<Self>) -> Option<watch::Receiver<bool>> {
         let now = self.clock.now();
         let mut attempt = self.attempt.lock();
-        if let Some(flight) = attempt.flight.as_ref() {
-            if flight.has_changed().is_ok() {
-                return Some(flight.clone());
-            }
+        let under_way = attempt
+            .flight
+            .as_ref()
+            .filter(|flight| flight.has_changed().is_ok());
+        if let Some(flight) = under_way {
+            return Some(flight.clone());
         }
         if attempt.is_cooling_down(now, self.config.fetch_cooldown) {
             return None;

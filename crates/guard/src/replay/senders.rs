@@ -125,9 +125,9 @@ impl Exact {
 impl Pace {
     fn new(records: usize, window: u64) -> Self {
         let ahead = window.max(1).saturating_mul(1 << FRACTION_BITS);
-        let records = u64::try_from(records).unwrap_or(u64::MAX).max(1);
+        let records = u64::try_from(records).unwrap_or(u64::MAX);
         Self {
-            interval: (ahead / records).max(1),
+            interval: ahead.checked_div(records).unwrap_or(ahead).max(1),
             ahead,
         }
     }
@@ -149,7 +149,6 @@ impl Pace {
 
 /// Folded multiplication with a secret odd number: cheap, and unpredictable to
 /// those who choose their keys.
-#[expect(clippy::cast_possible_truncation, reason = "both halves are wanted")]
 fn mix(secret: u64, sender: u64) -> u64 {
     let product = u128::from(sender ^ secret).wrapping_mul(u128::from(secret | 1));
     (product >> 64) as u64 ^ product as u64

@@ -85,10 +85,6 @@ impl Table {
 }
 
 /// The keys are keyed hashes already; their upper half is as good as any other hash.
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "the shifted value has 64 bits"
-)]
 const fn hash(key: u128) -> u64 {
     (key >> 64) as u64
 }

@@ -1,0 +1,72 @@
+//! The guard for requests as the `http` crate describes them.
+
+use ::http::header::{AUTHORIZATION, HeaderMap, HeaderName};
+use keybound_proto::Rejection;
+use keybound_proto::cause::Cause;
+use keybound_proto::uri::request_target::{self, AmbiguousTarget};
+use keybound_proto::uri::{Htu, Origin};
+use keybound_proto::verify::{HeaderField, Presented, Verified};
+
+use super::{Guard, RequestFacts};
+use crate::config::Route;
+
+/// The header that carries the proof (RFC 9449 section 4.1).
+const DPOP: HeaderName = HeaderName::from_static("dpop");
+
+/// The parts of an HTTP request that the guard looks at.
+#[derive(Clone, Copy, Debug)]
+pub struct HttpRequest<'a> {
+    /// The method that will be acted on.
+    pub method: &'a ::http::Method,
+    /// Path and query as received, in origin form.
+    pub path_and_query: &'a str,
+    /// The header fields.
+    pub headers: &'a HeaderMap,
+}
+
+impl Guard {
+    /// As [`Guard::check_with`], with the request's URL built from the
+    /// configured public `origin` and the received path. Headers such as `Host`
+    /// and `Forwarded` are not looked at (RFC 9449 section 4.3 (9)).
+    ///
+    /// # Errors
+    ///
+    /// `http.target_ambiguous` for a path that can be read in more than one
+    /// way, else the [`Rejection`] of the first check that fails.
+    pub async fn check_http(
+        &self,
+        request: &HttpRequest<'_>,
+        origin: &Origin,
+        route: &Route,
+        facts: &RequestFacts<'_>,
+    ) -> Result<Verified, Rejection> {
+        let target = match target(origin, request.path_and_query) {
+            Ok(target) => target,
+            Err(cause) => {
+                self.count_stranger(route, cause);
+                return Err(cause.into());
+            }
+        };
+        let field = |name: &HeaderName| {
+            HeaderField::of(request.headers.get_all(name).iter().map(AsRef::as_ref))
+        };
+        let presented = Presented {
+            method: request.method.as_str(),
+            target: &target,
+            authorization: field(&AUTHORIZATION),
+            proof: field(&DPOP),
+        };
+        self.check_with(&presented, route, facts).await
+    }
+}
+
+fn target(origin: &Origin, path_and_query: &str) -> Result<Htu, Cause> {
+    request_target::check(path_and_query).map_err(|error| {
+        if error == AmbiguousTarget::TooLong {
+            Cause::TargetTooLong
+        } else {
+            Cause::TargetAmbiguous
+        }
+    })?;
+    Htu::for_request(origin, path_and_query).map_err(|_| Cause::TargetAmbiguous)
+}
