@@ -32,7 +32,7 @@ pub(crate) fn decode(text: &str) -> Result<Zeroizing<Vec<u8>>, ParseKeyError> {
             return Err(ParseKeyError::TrailingText);
         }
         match line.strip_prefix("-----") {
-            Some(end) if end == "END PRIVATE KEY-----" => closed = true,
+            Some("END PRIVATE KEY-----") => closed = true,
             Some(_) => return Err(ParseKeyError::NotPem),
             None if line.len() > LINE => return Err(ParseKeyError::NotPem),
             None => body.push_str(line),

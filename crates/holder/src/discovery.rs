@@ -136,7 +136,7 @@ pub(crate) fn issuer_places(issuer: &HttpUrl) -> Result<Vec<HttpUrl>, HolderErro
         });
     }
     let origin = issuer.origin_as_given();
-    let path = issuer.path().strip_suffix('/').unwrap_or(issuer.path());
+    let path = without_final_slash(issuer.path());
     let places = [
         format!("{origin}/.well-known/oauth-authorization-server{path}"),
         format!("{origin}{path}/.well-known/openid-configuration"),
@@ -146,11 +146,17 @@ pub(crate) fn issuer_places(issuer: &HttpUrl) -> Result<Vec<HttpUrl>, HolderErro
 
 /// RFC 9728 section 3.1: inserted between host and path.
 fn resource_place(resource: &HttpUrl) -> Result<HttpUrl, HolderError> {
-    let path = resource.path().strip_suffix('/').unwrap_or(resource.path());
+    let path = without_final_slash(resource.path());
     parse(&format!(
         "{}/.well-known/oauth-protected-resource{path}",
         resource.origin_as_given()
     ))
+}
+
+/// A well-known part is inserted before, or appended to, a path that has lost
+/// its final slash (RFC 8414 section 3.1, RFC 9728 section 3.1).
+fn without_final_slash(path: &str) -> &str {
+    path.strip_suffix('/').unwrap_or(path)
 }
 
 /// Whether `resource` is `url` or lies above it on the same origin.

@@ -8,6 +8,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use keybound_proto::jose::{Algorithm, PublicKey};
 use keybound_proto::json::Object;
 use keybound_proto::uri::HttpUrl;
+use serde::Serialize;
 
 use crate::error::HolderError;
 use crate::http_client::{HttpClient, Incoming, Outgoing, check_confidential};
@@ -102,32 +103,55 @@ fn headers(request: &RegistrationRequest) -> Result<HeaderMap, HolderError> {
     Ok(headers)
 }
 
+/// Client metadata (RFC 7591 section 2) as it is sent.
+#[derive(Serialize)]
+struct ClientMetadata<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_name: Option<&'a str>,
+    dpop_bound_access_tokens: bool,
+    grant_types: [&'static str; 1],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    jwks: Option<KeySet>,
+    response_types: [&'static str; 0],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scope: Option<&'a str>,
+    token_endpoint_auth_method: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token_endpoint_auth_signing_alg: Option<&'static str>,
+}
+
+#[derive(Serialize)]
+struct KeySet {
+    keys: [serde_json::Value; 1],
+}
+
 fn body(request: &RegistrationRequest) -> Result<Vec<u8>, HolderError> {
-    let mut document = serde_json::json!({
-        "grant_types": ["client_credentials"],
-        "response_types": [],
-        "dpop_bound_access_tokens": true,
-    });
-    match &request.authentication {
+    let (method, key) = match &request.authentication {
         RegisteredAuthentication::PrivateKeyJwt(key, algorithm) => {
-            let kid = key.thumbprint().to_string();
-            let jwk: serde_json::Value = serde_json::from_str(&key.to_jwk_with(&kid, *algorithm))
-                .map_err(|_| HolderError::Backend)?;
-            document["token_endpoint_auth_method"] = "private_key_jwt".into();
-            document["token_endpoint_auth_signing_alg"] = algorithm.name().into();
-            document["jwks"] = serde_json::json!({ "keys": [jwk] });
+            ("private_key_jwt", Some((key, *algorithm)))
         }
-        RegisteredAuthentication::ClientSecretBasic => {
-            document["token_endpoint_auth_method"] = "client_secret_basic".into();
-        }
-    }
-    if let Some(name) = &request.client_name {
-        document["client_name"] = name.as_str().into();
-    }
-    if let Some(scope) = &request.scope {
-        document["scope"] = scope.as_str().into();
-    }
-    Ok(document.to_string().into_bytes())
+        RegisteredAuthentication::ClientSecretBasic => ("client_secret_basic", None),
+    };
+    let metadata = ClientMetadata {
+        client_name: request.client_name.as_deref(),
+        dpop_bound_access_tokens: true,
+        grant_types: ["client_credentials"],
+        jwks: key
+            .map(|(key, algorithm)| key_set(key, algorithm))
+            .transpose()?,
+        response_types: [],
+        scope: request.scope.as_deref(),
+        token_endpoint_auth_method: method,
+        token_endpoint_auth_signing_alg: key.map(|(_, algorithm)| algorithm.name()),
+    };
+    serde_json::to_vec(&metadata).map_err(|_| HolderError::Backend)
+}
+
+fn key_set(key: &PublicKey, algorithm: Algorithm) -> Result<KeySet, HolderError> {
+    let kid = key.thumbprint().to_string();
+    let jwk = serde_json::from_str(&key.to_jwk_with(&kid, algorithm));
+    let jwk = jwk.map_err(|_| HolderError::Backend)?;
+    Ok(KeySet { keys: [jwk] })
 }
 
 fn read(endpoint: &HttpUrl, answer: &Incoming) -> Result<Registration, HolderError> {

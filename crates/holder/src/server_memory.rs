@@ -182,10 +182,12 @@ fn skew_of(headers: &HeaderMap, span: Span) -> Option<Skew> {
     let skew = server
         .checked_sub(i64::try_from(middle).ok()?)?
         .div_euclid(1000);
-    Some(match skew.abs() {
-        ..=NEGLIGIBLE_SKEW => Skew::Seconds(0),
-        ..=MAX_SKEW => Skew::Seconds(skew),
-        _ => Skew::Implausible(skew),
+    Some(if skew.abs() > MAX_SKEW {
+        Skew::Implausible(skew)
+    } else if skew.abs() > NEGLIGIBLE_SKEW {
+        Skew::Seconds(skew)
+    } else {
+        Skew::Seconds(0)
     })
 }
 
