@@ -7,6 +7,41 @@
 //! before expiry, one fresh proof per attempt, and one retry per nonce
 //! challenge. The modules below it can be used on their own.
 //!
+//! ```no_run
+//! use std::sync::Arc;
+//!
+//! use bytes::Bytes;
+//! use http::{HeaderMap, Method};
+//! use keybound_holder::{ClientAuthentication, Holder, HolderConfig, Request, Timeouts};
+//! use keybound_proto::{time::Clock, uri::HttpUrl};
+//!
+//! # async fn run(clock: Arc<dyn Clock>) -> Result<(), Box<dyn std::error::Error>> {
+//! let key = keybound_custody::open("file:/etc/keybound/batch.pem")?;
+//! let holder = Holder::new(
+//!     HolderConfig {
+//!         issuer: HttpUrl::parse("https://auth.example.com")?,
+//!         client_id: "payments-batch".to_owned(),
+//!         authentication: ClientAuthentication::PrivateKeyJwt(Arc::clone(&key)),
+//!         proof_key: key,
+//!         resource: Some("https://api.example.com/".to_owned()),
+//!         scope: Some("approvals:read".to_owned()),
+//!         timeouts: Timeouts::default(),
+//!     },
+//!     clock,
+//! )?;
+//! let response = holder
+//!     .send(Request {
+//!         method: Method::GET,
+//!         url: HttpUrl::parse("https://api.example.com/approvals")?,
+//!         headers: HeaderMap::new(),
+//!         body: Bytes::new(),
+//!     })
+//!     .await?;
+//! assert_eq!(response.status, 200);
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! What this crate does not do: it follows no redirects, never sends a token
 //! as `Bearer`, never falls back to a weaker grant or client authentication,
 //! uses no proxy from the environment, and keeps tokens in memory only. It

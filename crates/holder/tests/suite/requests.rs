@@ -314,6 +314,29 @@ async fn a_refused_token_is_replaced_once() {
 }
 
 #[tokio::test]
+async fn one_request_replaces_its_token_once_however_long_it_takes() {
+    let (_issuer, party) = issuer_and_party().await;
+    let clock = party.clock.clone();
+    let mut count = 0;
+    let api = Server::start(move |_| {
+        clock.advance_secs(60);
+        count += 1;
+        // An end, so that a holder without one fails here instead of hanging.
+        match count {
+            1..=5 => Reply::challenge("invalid_token"),
+            _ => Reply::new(200, ""),
+        }
+    })
+    .await;
+    let response = party
+        .holder
+        .send(get(api.url("/x")))
+        .await
+        .expect("an answer");
+    assert_eq!((response.status.as_u16(), response.attempts), (401, 2));
+}
+
+#[tokio::test]
 async fn a_revoked_token_is_replaced_and_the_request_succeeds() {
     let (_issuer, party) = issuer_and_party().await;
     let mut revoked = false;
