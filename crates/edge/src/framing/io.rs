@@ -7,7 +7,7 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::alarm::Alarm;
+use crate::alarm::Alarm;
 use super::chunked::Chunks;
 use super::head::{BodyFraming, HeadScanner};
 use super::{ConnectionState, FramingLimits, Violation};

@@ -26,7 +26,6 @@
 //! the meaning of `Host` and of the target (the listener's and the gateway's),
 //! and anything about credentials.
 
-mod alarm;
 mod chunked;
 mod head;
 mod io;

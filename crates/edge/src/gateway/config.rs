@@ -1,6 +1,5 @@
 //! What a gateway is told, and what is refused before it starts.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,8 +34,6 @@ pub struct GatewayConfig {
 /// What is behind one path prefix.
 #[derive(Debug, Clone)]
 pub struct RouteConfig {
-    /// Name in events and metrics.
-    pub name: String,
     /// Path prefix in canonical form, matched by whole segments: `/a` matches `/a` and `/a/b`,
     /// not `/ab`. The longest match wins.
     pub path: String,
@@ -44,19 +41,32 @@ pub struct RouteConfig {
     pub upstream: Origin,
     /// What is asked of a request.
     pub enforcement: Enforcement,
-    /// The audience of tokens, compared exactly, and the `resource` of the metadata.
-    pub resource: String,
-    /// Scopes needed, by method. A method that is not listed needs all scopes of the others.
-    pub scopes: BTreeMap<String, Vec<String>>,
-    /// Whether proofs need a nonce.
-    pub nonce: bool,
+    /// What the guard checks, and the route's name. Its `audience` is the `resource` of the
+    /// metadata; its `resource_metadata` is filled in when it is `None`.
+    pub check: keybound_guard::Route,
     /// How the upstream learns who calls.
     pub identity: IdentityForm,
-    /// Whether `Authorization` and `DPoP` go on to the upstream, which then can replay neither
-    /// but sees both.
+    /// Whether `Authorization` and `DPoP` go on to the upstream. It cannot use them again, but
+    /// whatever reads its logs sees them.
     pub forward_credentials: bool,
     /// Largest request body in bytes; `None`: the listener's limit.
     pub body_bytes: Option<u64>,
+}
+
+impl RouteConfig {
+    /// A route that requires bound tokens, hands on a reusable assertion and strips credentials.
+    #[must_use]
+    pub fn new(path: impl Into<String>, upstream: Origin, check: keybound_guard::Route) -> Self {
+        Self {
+            path: path.into(),
+            upstream,
+            enforcement: Enforcement::Require,
+            check,
+            identity: IdentityForm::Assertion,
+            forward_credentials: false,
+            body_bytes: None,
+        }
+    }
 }
 
 /// What a route asks of a request (`observe` and `prefer` are not served yet).
@@ -168,7 +178,7 @@ impl GatewayConfig {
                 return Err(GatewayConfigError::PathRepeated { path: route.path.clone() });
             }
             if route.needs_key() && self.assertion_key.is_none() {
-                return Err(GatewayConfigError::AssertionKeyMissing { route: route.name.clone() });
+                return Err(GatewayConfigError::AssertionKeyMissing { route: route.check.name.clone() });
             }
         }
         Ok(())
@@ -185,12 +195,12 @@ impl RouteConfig {
         if self.path.contains(['?', '%', ';']) || self.path.contains("//") {
             return Err(path_error("it has a query, an escape, a parameter or an empty segment"));
         }
-        if HttpUrl::parse(&self.resource).is_err() {
-            let (resource, route) = (self.resource.clone(), self.name.clone());
+        if HttpUrl::parse(&self.check.audience).is_err() {
+            let (resource, route) = (self.check.audience.clone(), self.check.name.clone());
             return Err(GatewayConfigError::Resource { resource, route });
         }
         if self.upstream.scheme() != Scheme::Http {
-            let (upstream, route) = (self.upstream.to_string(), self.name.clone());
+            let (upstream, route) = (self.upstream.to_string(), self.check.name.clone());
             return Err(GatewayConfigError::UpstreamScheme { upstream, route });
         }
         Ok(())

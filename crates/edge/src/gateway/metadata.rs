@@ -42,8 +42,8 @@ impl Documents {
     pub(super) fn new(config: &GatewayConfig) -> Self {
         let mut by_path = BTreeMap::new();
         for route in config.routes.iter().filter(|route| is_enforced(route)) {
-            if let Some(path) = metadata_path(&config.url, &route.resource) {
-                by_path.entry(path).or_insert_with(|| describe(&route.resource, config));
+            if let Some(path) = metadata_path(&config.url, &route.check.audience) {
+                by_path.entry(path).or_insert_with(|| describe(&route.check.audience, config));
             }
         }
         if let Some(key) = &config.assertion_key {
@@ -60,7 +60,7 @@ impl Documents {
 
 /// The URL of a resource's metadata, for the challenge (RFC 9728 section 5.1).
 pub(super) fn metadata_url(config: &GatewayConfig, route: &RouteConfig) -> Option<String> {
-    let path = metadata_path(&config.url, &route.resource)?;
+    let path = metadata_path(&config.url, &route.check.audience)?;
     Some(format!("{}{path}", config.url))
 }
 
@@ -84,8 +84,11 @@ fn describe(resource: &str, config: &GatewayConfig) -> Bytes {
     let mut scopes: Vec<&str> = config
         .routes
         .iter()
-        .filter(|route| is_enforced(route) && route.resource == resource)
-        .flat_map(|route| route.scopes.values().flatten())
+        .filter(|route| is_enforced(route) && route.check.audience == resource)
+        .flat_map(|route| {
+            let scopes = &route.check.scopes;
+            scopes.methods().filter_map(|method| scopes.required(method).ok()).flatten()
+        })
         .map(String::as_str)
         .collect();
     scopes.sort_unstable();

@@ -23,6 +23,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 
+use keybound_guard::EventSink;
 use keybound_proto::event::Event;
 use keybound_proto::time::Clock;
 use parking_lot::Mutex;
@@ -165,6 +166,12 @@ impl Spool {
             lost: self.shared.lost.load(Ordering::Relaxed),
             is_writable: self.shared.is_writable.load(Ordering::Relaxed),
         }
+    }
+}
+
+impl EventSink for Spool {
+    fn record(&self, event: Event) {
+        self.push(event);
     }
 }
 

@@ -1,4 +1,4 @@
-//! One timer per direction of a connection, armed only while somebody waits.
+//! A timer that is armed only while somebody waits.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -13,20 +13,20 @@ use tokio::time::{Instant, Sleep, sleep_until};
 /// sees the new deadline and re-arms itself. A busy connection therefore re-arms about once
 /// per limit, not once per request.
 #[derive(Debug, Default)]
-pub(super) struct Alarm {
+pub(crate) struct Alarm {
     sleep: Option<Pin<Box<Sleep>>>,
     deadline: Option<Instant>,
 }
 
 impl Alarm {
     /// Forgets the deadline: there was progress, or nobody waits any more.
-    pub(super) fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.deadline = None;
     }
 
     /// Sets the deadline `limit` from now unless one is set, registers the task, and says
     /// whether the deadline has passed.
-    pub(super) fn has_expired(&mut self, cx: &mut Context<'_>, limit: Duration) -> bool {
+    pub(crate) fn has_expired(&mut self, cx: &mut Context<'_>, limit: Duration) -> bool {
         let deadline = *self.deadline.get_or_insert_with(|| Instant::now() + limit);
         let sleep = self
             .sleep

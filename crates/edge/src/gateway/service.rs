@@ -1,0 +1,269 @@
+//! One request through the gateway: what is checked, in which order, and the answer when
+//! something fails.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE};
+use http::{HeaderMap, Method, Request, Response};
+use keybound_guard::RequestFacts;
+use keybound_proto::cause::Cause;
+use keybound_proto::rejection::Rejection;
+use keybound_proto::uri::{Htu, request_target};
+use keybound_proto::verify::{HeaderField, Permitted, Presented, RouteOff};
+use tower_service::Service;
+
+use super::cors::Cors;
+use super::forward::Passage;
+use super::routes::NoRoute;
+use super::stream::GatewayBody;
+use super::{Enforcement, Inner, Route};
+use crate::body::RequestBody;
+use crate::listener::{PeerAddress, RequestId};
+use crate::refusal::{self, DPOP_NONCE};
+
+/// The gateway as a `tower` service, for [`crate::listener::Bound::serve`].
+#[derive(Clone)]
+pub struct GatewayService {
+    inner: Arc<Inner>,
+}
+
+impl GatewayService {
+    pub(super) const fn new(inner: Arc<Inner>) -> Self {
+        Self { inner }
+    }
+}
+
+impl Service<Request<RequestBody>> for GatewayService {
+    type Response = Response<GatewayBody>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<RequestBody>) -> Self::Future {
+        let inner = Arc::clone(&self.inner);
+        Box::pin(async move { Ok(inner.serve(request).await) })
+    }
+}
+
+/// What is known of a request beside itself.
+pub(super) struct Facts {
+    request_id: Option<RequestId>,
+    pub(super) peer: Option<SocketAddr>,
+}
+
+impl Facts {
+    fn of<B>(request: &Request<B>) -> Self {
+        let extensions = request.extensions();
+        Self {
+            request_id: extensions.get::<RequestId>().cloned(),
+            peer: extensions.get::<PeerAddress>().map(|peer| peer.0),
+        }
+    }
+
+    fn request_id(&self) -> &str {
+        self.request_id.as_ref().map_or("", RequestId::as_str)
+    }
+}
+
+impl Inner {
+    async fn serve(&self, request: Request<RequestBody>) -> Response<GatewayBody> {
+        let facts = Facts::of(&request);
+        let origin = self.cors.as_ref().and_then(|cors| cors.origin(request.headers()));
+        let mut response = match self.own_answer(&request) {
+            Some(response) => response.map(GatewayBody::own),
+            None => self.route_and_forward(request, &facts).await,
+        };
+        if let Some(origin) = origin {
+            Cors::expose(&origin, response.headers_mut());
+        }
+        response
+    }
+
+    /// What the gateway answers itself, without credentials: documents and preflights.
+    fn own_answer(&self, request: &Request<RequestBody>) -> Option<Response<Bytes>> {
+        let document = self.documents.find(request.uri().path());
+        if let Some(document) = document.filter(|_| is_reading(request.method())) {
+            return Some(document_answer(document.clone()));
+        }
+        self.cors.as_ref()?.preflight(request.method(), request.headers())
+    }
+
+    async fn route_and_forward(
+        &self,
+        request: Request<RequestBody>,
+        facts: &Facts,
+    ) -> Response<GatewayBody> {
+        let route = match self.route(&request) {
+            Ok(route) => route,
+            Err(rejection) => return self.refuse(&rejection, facts),
+        };
+        match self.enforce_and_forward(request, route, facts).await {
+            Ok(response) => {
+                route.counters.forwarded.fetch_add(1, Ordering::Relaxed);
+                response
+            }
+            Err(rejection) => self.refuse_on(route, &rejection, facts),
+        }
+    }
+
+    /// The route of a request whose target has one meaning.
+    fn route(&self, request: &Request<RequestBody>) -> Result<&Route, Rejection> {
+        // `TRACE` would echo what the gateway adds (RFC 9110 section 9.3.8).
+        if request.method() == Method::TRACE {
+            return Err(Rejection::new(Cause::MethodNotAllowed).got("TRACE"));
+        }
+        let target = target_of(request);
+        let path = request_target::check(target).map_err(|reason| {
+            let cause = match reason {
+                request_target::AmbiguousTarget::TooLong => Cause::TargetTooLong,
+                _ => Cause::TargetAmbiguous,
+            };
+            Rejection::new(cause).got(reason.to_string())
+        })?;
+        let found = if path.contains('%') {
+            // `/%61` and `/a` are one resource (RFC 3986 section 6.2.2.2).
+            let canonical = self.htu(target)?;
+            self.routes.find(canonical.path())
+        } else {
+            self.routes.find(path)
+        };
+        found.map_err(|none| match none {
+            NoRoute::Unknown => Rejection::new(Cause::RouteUnknown),
+            NoRoute::Ambiguous => Rejection::new(Cause::TargetAmbiguous)
+                .got("a spelling that an upstream may take for another route"),
+        })
+    }
+
+    async fn enforce_and_forward(
+        &self,
+        mut request: Request<RequestBody>,
+        route: &Route,
+        facts: &Facts,
+    ) -> Result<Response<GatewayBody>, Rejection> {
+        if let Some(limit) = route.body_bytes {
+            request.body_mut().restrict(limit);
+            request.body().check_declared_size().map_err(|error| error.rejection())?;
+        }
+        let target = match route.enforcement {
+            Enforcement::Off => None,
+            Enforcement::Require => Some(self.htu(target_of(&request))?),
+        };
+        // Before the check, so that no revocation falls between it and the answer.
+        let changes = target.as_ref().map(|_| self.guard.revocations().subscribe());
+        let permitted = match &target {
+            None => Permitted::Unchecked(RouteOff::operator_decision()),
+            Some(target) => self.check(&request, target, route, facts).await?,
+        };
+        let passage = Passage { route, facts, target: target.as_ref(), changes };
+        let mut response = self.forward(permitted, passage, request).await?;
+        if route.enforcement == Enforcement::Require {
+            self.offer_nonce(route, response.headers_mut());
+        }
+        Ok(response)
+    }
+
+    /// The one way to a [`Permitted::Bound`].
+    async fn check(
+        &self,
+        request: &Request<RequestBody>,
+        target: &Htu,
+        route: &Route,
+        facts: &Facts,
+    ) -> Result<Permitted, Rejection> {
+        let field = |name: &str| {
+            HeaderField::of(request.headers().get_all(name).iter().map(HeaderValue::as_bytes))
+        };
+        let presented = Presented {
+            method: request.method().as_str(),
+            target,
+            authorization: field("authorization"),
+            proof: field("dpop"),
+        };
+        let peer = facts.peer.map(|peer| peer.to_string());
+        let recorded = RequestFacts { request_id: Some(facts.request_id()), peer: peer.as_deref() };
+        self.guard.check_with(&presented, &route.check, &recorded).await.map(Permitted::Bound)
+    }
+
+    fn htu(&self, target: &str) -> Result<Htu, Rejection> {
+        Htu::for_request(&self.url, target)
+            .map_err(|error| Rejection::new(Cause::TargetAmbiguous).got(error.to_string()))
+    }
+
+    fn offer_nonce(&self, route: &Route, headers: &mut HeaderMap) {
+        // An upstream's own nonce would be taken for the gateway's.
+        headers.remove(DPOP_NONCE);
+        let nonce = self.guard.nonce_for_success(&route.check);
+        if let Some(value) = nonce.and_then(|nonce| HeaderValue::try_from(nonce).ok()) {
+            headers.insert(DPOP_NONCE, value);
+        }
+    }
+
+    fn refuse(&self, rejection: &Rejection, facts: &Facts) -> Response<GatewayBody> {
+        tracing::info!(
+            request_id = facts.request_id(),
+            cause = rejection.cause().id(),
+            "{rejection}"
+        );
+        refusal::plain(rejection, facts.request_id(), self.error_detail).map(GatewayBody::own)
+    }
+
+    fn refuse_on(&self, route: &Route, rejection: &Rejection, facts: &Facts) -> Response<GatewayBody> {
+        let cause = rejection.cause();
+        let is_upstream = matches!(cause, Cause::UpstreamTimeout | Cause::UpstreamUnreachable);
+        let counter = if is_upstream { &route.counters.failed } else { &route.counters.refused };
+        counter.fetch_add(1, Ordering::Relaxed);
+        tracing::info!(
+            route = route.check.name,
+            request_id = facts.request_id(),
+            cause = cause.id(),
+            "{rejection}"
+        );
+        let answer = self.guard.answer(rejection, &route.check, facts.request_id());
+        let mut response = refusal::response(answer);
+        if cause == Cause::MethodNotAllowed {
+            let methods: Vec<_> = route.check.scopes.methods().collect();
+            if let Ok(value) = HeaderValue::try_from(methods.join(", ")) {
+                response.headers_mut().insert(ALLOW, value);
+            }
+        }
+        debug_assert!(
+            response.status() != http::StatusCode::UNAUTHORIZED
+                || response.headers().contains_key(WWW_AUTHENTICATE)
+        );
+        response.map(GatewayBody::own)
+    }
+}
+
+/// The request target as received, without scheme and authority.
+pub(super) fn target_of<B>(request: &Request<B>) -> &str {
+    request.uri().path_and_query().map_or("/", http::uri::PathAndQuery::as_str)
+}
+
+fn is_reading(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD)
+}
+
+fn document_answer(document: Bytes) -> Response<Bytes> {
+    let mut response = Response::new(document);
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=300"));
+    response
+}
+
+impl fmt::Debug for GatewayService {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GatewayService").field("url", &self.inner.url).finish_non_exhaustive()
+    }
+}
