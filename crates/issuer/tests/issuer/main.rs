@@ -1,0 +1,16 @@
+//! The issuer through its real router, with a store and a hand-driven clock.
+//! Tests carry the ids of the attacks they stand for.
+
+mod authentication;
+mod binding;
+mod faults;
+mod introspection;
+mod keys;
+mod leakage;
+mod metadata;
+mod nonces;
+mod registration;
+mod requests;
+mod revocation;
+mod token;
+mod world;
