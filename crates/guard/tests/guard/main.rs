@@ -1,0 +1,10 @@
+//! The guard against real issuers on loopback and a clock driven by hand.
+
+mod check;
+mod events;
+mod keys;
+mod layer;
+mod nonce;
+mod race;
+mod revocation;
+mod support;
