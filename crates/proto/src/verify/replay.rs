@@ -29,6 +29,24 @@ pub struct ReplayQuery {
 }
 
 impl ReplayQuery {
+    /// A query out of thin air, for tests and measurements of replay logs.
+    #[cfg(any(test, feature = "test-util"))]
+    #[must_use]
+    pub const fn for_tests(
+        key: u128,
+        sender: u64,
+        issued_at: UnixTime,
+        expires_at: UnixTime,
+    ) -> Self {
+        Self {
+            key,
+            sender,
+            issued_at,
+            expires_at,
+            recent_nonce: false,
+        }
+    }
+
     /// The record's key: 128 bits of a keyed hash.
     #[must_use]
     pub const fn key(&self) -> u128 {
