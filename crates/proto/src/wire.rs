@@ -70,7 +70,7 @@ pub struct Answer {
 /// Turns a refusal into an HTTP answer.
 #[must_use]
 pub fn answer(rejection: &Rejection, context: &AnswerContext<'_>) -> Answer {
-    let kind = kind(rejection.cause());
+    let kind = kind(rejection.cause(), context.role);
     let (status, error) = kind.status_and_error(context.role);
     Answer {
         status,
@@ -85,7 +85,7 @@ pub fn answer(rejection: &Rejection, context: &AnswerContext<'_>) -> Answer {
 /// documentation and tests: status and `error`.
 #[must_use]
 pub fn status_and_error(cause: Cause, role: Role) -> (u16, &'static str) {
-    kind(cause).status_and_error(role)
+    kind(cause, role).status_and_error(role)
 }
 
 /// The groups of wire behaviour.
@@ -115,7 +115,7 @@ enum Kind {
     clippy::too_many_lines,
     reason = "one exhaustive match over the registry"
 )]
-fn kind(cause: Cause) -> Kind {
+fn kind(cause: Cause, role: Role) -> Kind {
     match cause {
         Cause::AuthorizationAbsent => Kind::Challenge,
         Cause::AuthorizationMalformed | Cause::AuthorizationMultiple | Cause::ParameterInvalid => {
@@ -147,9 +147,13 @@ fn kind(cause: Cause) -> Kind {
         | Cause::DpopSize
         | Cause::DpopTyp => Kind::InvalidProof,
         Cause::DpopNonceAbsent | Cause::DpopNonceStale | Cause::ReplayEpoch => Kind::UseNonce,
-        Cause::IdentityLocked
-        | Cause::KeyLocked
-        | Cause::TokenAlgUnacceptable
+        // A resource server does not tell a lock from a bad token; an authorization
+        // server, which was given none, refuses the client (RFC 6749 section 5.2).
+        Cause::IdentityLocked | Cause::KeyLocked => match role {
+            Role::AuthorizationServer => Kind::Unauthorized,
+            Role::ResourceServer => Kind::InvalidToken,
+        },
+        Cause::TokenAlgUnacceptable
         | Cause::TokenAudienceMismatch
         | Cause::TokenClaimInvalid
         | Cause::TokenCnfInvalid
