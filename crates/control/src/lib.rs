@@ -11,7 +11,9 @@
 
 pub use crate::error::StoreError;
 pub use crate::store::clients::{ClientCredential, ClientRecord, ClientSource, RegisterOutcome};
-pub use crate::store::events::{BrokenChain, EventFilter, MAX_DELIVERY, MAX_EVENTS};
+pub use crate::store::events::{
+    BrokenChain, EventFilter, EventPage, MAX_DELIVERY, MAX_EVENTS, StoredEvent,
+};
 pub use crate::store::issuance::{Issuance, IssuanceOutcome, SpendOutcome};
 pub use crate::store::signals::{MAX_SIGNALS, PendingSignal, SignalPage, StreamRecord};
 pub use crate::store::signing_keys::{KeyPurpose, StoredKey};

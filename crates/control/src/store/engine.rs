@@ -37,7 +37,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 #[derive(Debug)]
 pub(super) enum Engine {
-    Inline(Mutex<Option<Writer>>),
+    Inline(Mutex<Writer>),
     Thread {
         /// `None` only while dropping.
         queue: Option<SyncSender<Box<dyn Job>>>,
@@ -47,7 +47,7 @@ pub(super) enum Engine {
 
 impl Engine {
     pub(super) fn inline(writer: Writer) -> Self {
-        Self::Inline(Mutex::new(Some(writer)))
+        Self::Inline(Mutex::new(writer))
     }
 
     pub(super) fn spawn(writer: Writer) -> std::io::Result<Self> {
@@ -69,49 +69,58 @@ impl Engine {
         T: Send + 'static,
         F: FnOnce(&mut Work<'_>) -> Result<T, Failure> + Send + 'static,
     {
-        let unavailable = |detail: &str| StoreError::Unavailable {
-            file: file.to_owned(),
-            detail: detail.to_owned(),
-        };
         let (reply, answer) = oneshot::channel();
-        let job: Box<dyn Job> = Box::new(Task {
+        self.enqueue(
+            file,
+            Box::new(Task {
+                work: Some(task),
+                value: None,
+                reply: Some(reply),
+            }),
+        )?;
+        let answered = match self {
+            // Done already; a timer would move a paused clock.
+            Self::Inline(_) => answer.await,
+            Self::Thread { .. } => tokio::time::timeout(PATIENCE, answer)
+                .await
+                .map_err(|_| unavailable(file, "the disk is too slow"))?,
+        };
+        answered.map_err(|_| stopped(file))?
+    }
+
+    /// Runs `task` in a transaction that nobody waits for.
+    pub(super) fn submit_later<F>(&self, file: &Path, task: F) -> Result<(), StoreError>
+    where
+        F: FnOnce(&mut Work<'_>) -> Result<(), Failure> + Send + 'static,
+    {
+        let job = Task {
             work: Some(task),
             value: None,
-            reply,
-        });
+            reply: None,
+        };
+        self.enqueue(file, Box::new(job))
+    }
+
+    fn enqueue(&self, file: &Path, job: Box<dyn Job>) -> Result<(), StoreError> {
         match self {
             Self::Inline(writer) => {
-                if let Some(writer) = writer.lock().as_mut() {
-                    writer.commit(vec![job]);
-                }
-                answer
-                    .await
-                    .map_err(|_| unavailable("the writer has stopped"))?
+                writer.lock().commit(vec![job]);
+                Ok(())
             }
             Self::Thread { queue, .. } => {
-                let sent = queue.as_ref().map(|queue| queue.try_send(job));
-                match sent {
-                    Some(Ok(())) => {}
-                    Some(Err(TrySendError::Full(_))) => {
-                        return Err(unavailable("too many writes are waiting"));
-                    }
-                    Some(Err(TrySendError::Disconnected(_))) | None => {
-                        return Err(unavailable("the writer has stopped"));
-                    }
-                }
-                tokio::time::timeout(PATIENCE, answer)
-                    .await
-                    .map_err(|_| unavailable("the disk is too slow"))?
-                    .map_err(|_| unavailable("the writer has stopped"))?
+                let queue = queue.as_ref().ok_or_else(|| stopped(file))?;
+                queue.try_send(job).map_err(|error| match error {
+                    TrySendError::Full(_) => unavailable(file, "too many writes are waiting"),
+                    TrySendError::Disconnected(_) => stopped(file),
+                })
             }
         }
     }
 
     /// Does background work now. For stores in memory, which have no thread to do it.
     pub(super) fn maintain_inline(&self) {
-        if let Self::Inline(writer) = self
-            && let Some(writer) = writer.lock().as_mut()
-        {
+        if let Self::Inline(writer) = self {
+            let mut writer = writer.lock();
             while writer.maintain(maintain) {}
         }
     }
@@ -133,7 +142,8 @@ impl Drop for Engine {
 struct Task<T, F> {
     work: Option<F>,
     value: Option<T>,
-    reply: oneshot::Sender<Result<T, StoreError>>,
+    /// `None` when nobody waits.
+    reply: Option<oneshot::Sender<Result<T, StoreError>>>,
 }
 
 impl<T, F> Job for Task<T, F>
@@ -155,9 +165,24 @@ where
             // Without a value nobody was promised anything; the caller sees a closed channel.
             (Ok(()), None) => return,
         };
-        // The caller may have given up; the work is done all the same.
-        let _ = self.reply.send(answer);
+        match (self.reply, answer) {
+            // The caller may have given up; the work is done all the same.
+            (Some(reply), answer) => drop(reply.send(answer)),
+            (None, Err(error)) => tracing::error!(%error, "an event is lost"),
+            (None, Ok(_)) => {}
+        }
     }
+}
+
+fn unavailable(file: &Path, detail: &str) -> StoreError {
+    StoreError::Unavailable {
+        file: file.to_owned(),
+        detail: detail.to_owned(),
+    }
+}
+
+fn stopped(file: &Path) -> StoreError {
+    unavailable(file, "the writer has stopped")
 }
 
 fn serve(mut writer: Writer, jobs: &Receiver<Box<dyn Job>>) {

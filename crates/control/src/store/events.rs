@@ -1,9 +1,11 @@
 //! The durable event log: appending, the hash chain of each node, reading with
 //! filters, waiting, and verifying.
 //!
-//! An event's chain value is SHA-256 over the chain value of the same node's
-//! previous event (32 zero bytes for the first) and the event's JSON as stored.
-//! Sequence numbers rise with every commit and are never used twice.
+//! An event's chain value is SHA-256 over the chain value of the previous event
+//! of the same reporter and node (32 zero bytes for the first) and the event's
+//! JSON as stored. What other machines deliver stands under the name of the
+//! client that delivered it, so nobody can write into another's chain. Sequence
+//! numbers rise with every commit and are never used twice.
 //!
 //! Events are found by token, key, client and identity through 64-bit hashes of
 //! those terms, which the writer files in the background; the newest events are
@@ -11,13 +13,16 @@
 //!
 //! Not here: signed checkpoints between the chains, and export.
 
+use std::collections::HashMap;
+
 use aws_lc_rs::digest;
 use aws_lc_rs::rand;
+use keybound_guard::EventSink;
 use keybound_proto::event::{Event, EventKind};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::Store;
-use super::memory::Head;
+use super::memory::{ChainName, Head};
 use super::writer::Work;
 use crate::error::{Failure, StoreError};
 
@@ -40,9 +45,31 @@ pub struct EventFilter {
     pub token_sha256: Option<String>,
 }
 
+/// An event as it stands in the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredEvent {
+    /// Its number.
+    pub sequence: u64,
+    /// The authenticated client that delivered it; `None` for this machine's own.
+    pub reported_by: Option<String>,
+    /// The event.
+    pub event: Event,
+}
+
+/// Part of the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EventPage {
+    /// Oldest first.
+    pub events: Vec<StoredEvent>,
+    /// Where to go on: everything up to here was looked at.
+    pub next: u64,
+}
+
 /// A chain that does not add up.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BrokenChain {
+    /// Who delivered the chain; `None` for this machine.
+    pub reported_by: Option<String>,
     /// The node whose chain it is.
     pub node: String,
     /// The first event that does not fit its predecessor.
@@ -54,26 +81,31 @@ pub struct BrokenChain {
 #[derive(Debug)]
 pub(super) struct Entry {
     id: String,
-    node: String,
+    chain: ChainName,
     kind: EventKind,
     json: String,
-    /// Delivered by another machine, perhaps twice.
-    delivered: bool,
 }
 
 impl Entry {
+    /// An event of this machine.
     pub(super) fn own(event: &Event) -> Self {
-        Self::new(event, false)
+        Self::new(event, "")
     }
 
-    fn new(event: &Event, delivered: bool) -> Self {
+    fn new(event: &Event, reporter: &str) -> Self {
         Self {
             id: event.id.clone(),
-            node: event.node.clone(),
+            chain: ChainName {
+                reporter: reporter.to_owned(),
+                node: event.node.clone(),
+            },
             kind: event.kind,
             json: event.to_json_line(),
-            delivered,
         }
+    }
+
+    fn reporter(&self) -> Option<&str> {
+        Some(self.chain.reporter.as_str()).filter(|reporter| !reporter.is_empty())
     }
 }
 
@@ -88,24 +120,42 @@ impl Store {
         self.write(move |work| work.append(&entry)).await
     }
 
-    /// Appends what another machine delivers, in its order, leaving out what is
-    /// here already (by event id). Returns how many were new.
+    /// Appends one event without waiting until it is durable, for whoever must
+    /// not wait. An event that finds the queue full or the disk broken is lost,
+    /// which is logged.
+    pub fn append_event_later(&self, event: &Event) {
+        let entry = Entry::own(event);
+        self.write_later(move |work| work.append(&entry).map(drop));
+    }
+
+    /// Appends what another machine delivers, in its order, leaving out what
+    /// `reporter` (the authenticated client, not empty) has delivered before, by event
+    /// id. Returns how many were new.
     ///
     /// # Errors
     ///
-    /// [`StoreError::Invalid`] for more than [`MAX_DELIVERY`] events; else as
-    /// [`Store::append_event`].
-    pub async fn deliver_events(&self, events: &[Event]) -> Result<usize, StoreError> {
+    /// [`StoreError::Invalid`] for more than [`MAX_DELIVERY`] events or an empty
+    /// reporter; else as [`Store::append_event`].
+    pub async fn deliver_events(
+        &self,
+        reporter: &str,
+        events: &[Event],
+    ) -> Result<usize, StoreError> {
         if events.len() > MAX_DELIVERY {
             return Err(StoreError::Invalid {
                 what: "more than 1000 events at once",
             });
         }
-        let entries: Vec<_> = events.iter().map(|event| Entry::new(event, true)).collect();
+        if reporter.is_empty() {
+            return Err(StoreError::Invalid {
+                what: "events without the name of who delivers them",
+            });
+        }
+        let entries: Vec<_> = events.iter().map(|event| Entry::new(event, reporter)).collect();
         self.write(move |work| {
             let mut accepted = 0;
             for entry in &entries {
-                if !work.was_delivered(&entry.id)? {
+                if !work.was_delivered(entry)? {
                     work.append(entry)?;
                     accepted += 1;
                 }
@@ -127,6 +177,22 @@ impl Store {
         limit: usize,
         filter: EventFilter,
     ) -> Result<Vec<(u64, Event)>, StoreError> {
+        let page = self.event_page(after, limit, filter).await?;
+        let events = page.events.into_iter();
+        Ok(events.map(|stored| (stored.sequence, stored.event)).collect())
+    }
+
+    /// As [`Store::events`], with who delivered each event and where to go on.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::events`].
+    pub async fn event_page(
+        &self,
+        after: u64,
+        limit: usize,
+        filter: EventFilter,
+    ) -> Result<EventPage, StoreError> {
         let limit = limit.min(MAX_EVENTS);
         self.read(move |connection| read_events(connection, after, limit, &filter))
             .await
@@ -158,32 +224,38 @@ impl Store {
 }
 
 impl Work<'_> {
-    /// Appends one event to the log and to its node's chain.
+    /// Appends one event to the log and to its chain.
     pub(super) fn append(&mut self, entry: &Entry) -> Result<u64, Failure> {
-        let previous = self.memory.head(&entry.node).map(|head| head.chain);
+        let previous = self.memory.head(&entry.chain).map(|head| head.chain);
         let chain = link(previous, &entry.json);
         let mut statement = self.connection.prepare_cached(
-            "INSERT INTO events (id, node, kind, foreign_node, json, chain) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            "INSERT INTO events (id, reporter, node, kind, json, chain) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
         )?;
         let sequence = statement.insert(params![
             entry.id,
-            entry.node,
+            entry.reporter(),
+            entry.chain.node,
             entry.kind.as_str(),
-            entry.delivered,
             entry.json,
             chain
         ])?;
         let sequence = sequence.cast_unsigned();
         self.memory
-            .advance_head(&entry.node, Head { sequence, chain });
+            .advance_head(&entry.chain, Head { sequence, chain });
         Ok(sequence)
     }
 
-    fn was_delivered(&self, id: &str) -> Result<bool, Failure> {
+    fn was_delivered(&self, entry: &Entry) -> Result<bool, Failure> {
         let mut statement = self
             .connection
-            .prepare_cached("SELECT 1 FROM events WHERE id = ?1 AND foreign_node = 1")?;
-        Ok(statement.exists([id])?)
+            .prepare_cached("SELECT 1 FROM events WHERE reporter = ?1 AND id = ?2")?;
+        Ok(statement.exists([entry.reporter(), Some(&entry.id)])?)
+    }
+}
+
+impl EventSink for Store {
+    fn record(&self, event: Event) {
+        self.append_event_later(&event);
     }
 }
 
@@ -280,40 +352,51 @@ fn indexed_to(connection: &Connection) -> Result<u64, Failure> {
     Ok(value.map_or(0, u64::from_be_bytes))
 }
 
+const COLUMNS: &str = "e.sequence, e.kind, e.reporter, e.json";
+
 fn read_events(
     connection: &Connection,
     after: u64,
     limit: usize,
     filter: &EventFilter,
-) -> Result<Vec<(u64, Event)>, Failure> {
+) -> Result<EventPage, Failure> {
     let mut found = Vec::new();
     let mut from = after;
     if let Some(term) = filter.term() {
         let indexed_to = indexed_to(connection)?;
-        let mut statement = connection.prepare_cached(
-            "SELECT e.sequence, e.kind, e.json FROM event_terms t JOIN events e ON e.sequence = t.sequence
-             WHERE t.term = ?1 AND t.sequence > ?2 ORDER BY t.sequence",
-        )?;
-        collect(
-            &mut statement.query(params![term, after])?,
-            limit,
-            filter,
-            &mut found,
-        )?;
+        let mut statement = connection.prepare_cached(&format!(
+            "SELECT {COLUMNS} FROM event_terms t JOIN events e ON e.sequence = t.sequence
+             WHERE t.term = ?1 AND t.sequence > ?2 ORDER BY t.sequence"
+        ))?;
+        collect(&mut statement.query(params![term, after])?, limit, filter, &mut found)?;
         from = from.max(indexed_to);
     }
-    let mut statement = connection.prepare_cached(
-        "SELECT sequence, kind, json FROM events WHERE sequence > ?1 ORDER BY sequence",
-    )?;
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM events e WHERE e.sequence > ?1 ORDER BY e.sequence"
+    ))?;
     collect(&mut statement.query([from])?, limit, filter, &mut found)?;
-    Ok(found)
+    let next = match found.last() {
+        Some(last) if found.len() >= limit => last.sequence,
+        _ => last_event(connection)?.max(after),
+    };
+    Ok(EventPage {
+        events: found,
+        next,
+    })
+}
+
+/// The number of the last event; 0 when there is none.
+pub(super) fn last_event(connection: &Connection) -> Result<u64, Failure> {
+    Ok(connection
+        .prepare_cached("SELECT coalesce(max(sequence), 0) FROM events")?
+        .query_row([], |row| row.get(0))?)
 }
 
 fn collect(
     rows: &mut rusqlite::Rows<'_>,
     limit: usize,
     filter: &EventFilter,
-    found: &mut Vec<(u64, Event)>,
+    found: &mut Vec<StoredEvent>,
 ) -> Result<(), Failure> {
     while found.len() < limit {
         let Some(row) = rows.next()? else { break };
@@ -321,9 +404,13 @@ fn collect(
         if filter.kind.is_some_and(|wanted| wanted.as_str() != kind) {
             continue;
         }
-        let event = decode(row.get_ref(2)?.as_str().map_err(column)?)?;
+        let event = decode(row.get_ref(3)?.as_str().map_err(column)?)?;
         if filter.matches(&event) {
-            found.push((row.get(0)?, event));
+            found.push(StoredEvent {
+                sequence: row.get(0)?,
+                reported_by: row.get(2)?,
+                event,
+            });
         }
     }
     Ok(())
@@ -353,21 +440,22 @@ impl EventFilter {
 }
 
 fn verify_chains(connection: &Connection) -> Result<Option<BrokenChain>, Failure> {
-    let mut heads = std::collections::HashMap::<String, [u8; 32]>::new();
-    let mut statement =
-        connection.prepare("SELECT sequence, node, json, chain FROM events ORDER BY sequence")?;
+    let mut heads = HashMap::<(Option<String>, String), [u8; 32]>::new();
+    let mut statement = connection
+        .prepare("SELECT sequence, reporter, node, json, chain FROM events ORDER BY sequence")?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
-        let node: String = row.get(1)?;
-        let chain: [u8; 32] = row.get(3)?;
-        let json = row.get_ref(2)?.as_str().map_err(column)?;
-        if link(heads.get(&node).copied(), json) != chain {
+        let name = (row.get(1)?, row.get(2)?);
+        let chain: [u8; 32] = row.get(4)?;
+        let json = row.get_ref(3)?.as_str().map_err(column)?;
+        if link(heads.get(&name).copied(), json) != chain {
             return Ok(Some(BrokenChain {
-                node,
+                reported_by: name.0,
+                node: name.1,
                 sequence: row.get(0)?,
             }));
         }
-        heads.insert(node, chain);
+        heads.insert(name, chain);
     }
     Ok(None)
 }

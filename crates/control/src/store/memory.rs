@@ -24,9 +24,9 @@ pub(super) struct Memory {
     proofs: LiveUses,
     assertions: LiveUses,
     withheld: WithheldSet,
-    heads: HashMap<String, Head>,
-    /// Nodes whose chain row is behind [`Self::heads`].
-    dirty_heads: Vec<String>,
+    heads: HashMap<ChainName, Head>,
+    /// Chains whose row is behind [`Self::heads`].
+    dirty_heads: Vec<ChainName>,
     /// First number and latest spent value of each run of tokens, oldest first:
     /// tells from where on rows must be read back at the next open.
     token_chunks: VecDeque<TokenChunk>,
@@ -34,7 +34,16 @@ pub(super) struct Memory {
     news: News,
 }
 
-/// The end of one node's hash chain.
+/// Which hash chain an event belongs to.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct ChainName {
+    /// Who delivers it; empty for this machine.
+    pub(super) reporter: String,
+    /// Which node says it saw the event.
+    pub(super) node: String,
+}
+
+/// The end of one hash chain.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Head {
     pub(super) sequence: u64,
@@ -71,7 +80,7 @@ struct TokenChunk {
 #[derive(Debug)]
 enum Undo {
     Assertion(OneTimeUse),
-    Head(String, Option<Head>),
+    Head(ChainName, Option<Head>),
     Hold(Subject, Option<Hold>),
     Proof(OneTimeUse),
 }
@@ -102,8 +111,8 @@ impl Memory {
         &self.withheld
     }
 
-    pub(super) fn head(&self, node: &str) -> Option<&Head> {
-        self.heads.get(node)
+    pub(super) fn head(&self, name: &ChainName) -> Option<&Head> {
+        self.heads.get(name)
     }
 
     pub(super) fn spend_proof(&mut self, spend: &OneTimeUse) {
@@ -122,16 +131,16 @@ impl Memory {
         self.news.holds.push((subject.clone(), hold));
     }
 
-    pub(super) fn advance_head(&mut self, node: &str, head: Head) {
+    pub(super) fn advance_head(&mut self, name: &ChainName, head: Head) {
         self.news.last_event = Some(head.sequence);
-        let before = match self.heads.get_mut(node) {
+        let before = match self.heads.get_mut(name) {
             Some(current) => Some(std::mem::replace(current, head)),
-            None => self.heads.insert(node.to_owned(), head),
+            None => self.heads.insert(name.clone(), head),
         };
-        if !self.dirty_heads.iter().any(|dirty| dirty == node) {
-            self.dirty_heads.push(node.to_owned());
+        if !self.dirty_heads.contains(name) {
+            self.dirty_heads.push(name.clone());
         }
-        self.undo.push(Undo::Head(node.to_owned(), before));
+        self.undo.push(Undo::Head(name.clone(), before));
     }
 
     pub(super) fn signalled(&mut self, sequence: u64) {
@@ -143,10 +152,10 @@ impl Memory {
     }
 
     /// Heads whose rows must be written with this transaction.
-    pub(super) fn dirty_heads(&self) -> impl Iterator<Item = (&str, &Head)> {
+    pub(super) fn dirty_heads(&self) -> impl Iterator<Item = (&ChainName, &Head)> {
         self.dirty_heads
             .iter()
-            .filter_map(|node| Some((node.as_str(), self.heads.get(node)?)))
+            .filter_map(|name| Some((name, self.heads.get(name)?)))
     }
 
     /// Notes that the token `number`, issued at `issued_at`, spent values that live until
@@ -220,11 +229,11 @@ impl Memory {
     fn take_back(&mut self, undo: Undo) {
         match undo {
             Undo::Assertion(spend) => self.assertions.forget(&spend),
-            Undo::Head(node, Some(head)) => {
-                self.heads.insert(node, head);
+            Undo::Head(name, Some(head)) => {
+                self.heads.insert(name, head);
             }
-            Undo::Head(node, None) => {
-                self.heads.remove(&node);
+            Undo::Head(name, None) => {
+                self.heads.remove(&name);
             }
             Undo::Hold(subject, hold) => {
                 self.withheld.put(&subject, hold);

@@ -176,6 +176,17 @@ impl Store {
             .await
     }
 
+    /// Runs `task` in a transaction that nobody waits for.
+    fn write_later<F>(&self, task: F)
+    where
+        F: FnOnce(&mut Work<'_>) -> Result<(), Failure> + Send + 'static,
+    {
+        let file = &self.inner.shared.file;
+        if let Err(error) = self.inner.engine.submit_later(file, task) {
+            tracing::error!(%error, "an event is lost");
+        }
+    }
+
     /// Runs `query` on the last commit.
     async fn read<T, F>(&self, query: F) -> Result<T, StoreError>
     where

@@ -16,8 +16,9 @@ use keybound_proto::time::{Clock, UnixTime};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
 
+use super::events::last_event;
 use super::file::Watermark;
-use super::memory::{Head, Memory};
+use super::memory::{ChainName, Head, Memory};
 use super::schema;
 use super::sealing::Sealer;
 use super::shared::Shared;
@@ -188,20 +189,25 @@ fn remember(connection: &Connection, now: UnixTime, shared: &Shared) -> Result<M
 
 fn remember_heads(connection: &Connection, memory: &mut Memory) -> Result<(), Failure> {
     let mut statement = connection.prepare(
-        "SELECT c.node, c.sequence, c.chain, e.chain FROM chains c
-         LEFT JOIN events e ON e.sequence = c.sequence AND e.node = c.node",
+        "SELECT c.reporter, c.node, c.sequence, c.chain, e.chain FROM chains c
+         LEFT JOIN events e ON e.sequence = c.sequence
+              AND e.node = c.node AND coalesce(e.reporter, '') = c.reporter",
     )?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
-        let node: String = row.get(0)?;
-        let chain: [u8; 32] = row.get(2)?;
-        if row.get::<_, Option<[u8; 32]>>(3)? != Some(chain) {
+        let name = ChainName {
+            reporter: row.get(0)?,
+            node: row.get(1)?,
+        };
+        let chain: [u8; 32] = row.get(3)?;
+        if row.get::<_, Option<[u8; 32]>>(4)? != Some(chain) {
             return Err(Failure::damaged(format!(
-                "the chain of events of `{node}` does not end at its last event"
+                "the chain of events of `{}` does not end at its last event",
+                name.node
             )));
         }
-        let sequence = row.get(1)?;
-        memory.advance_head(&node, Head { sequence, chain });
+        let sequence = row.get(2)?;
+        memory.advance_head(&name, Head { sequence, chain });
     }
     Ok(())
 }
@@ -265,14 +271,6 @@ fn spent(
         sender,
         expires_at: UnixTime::from_secs(expires_at),
     }))
-}
-
-fn last_event(connection: &Connection) -> Result<u64, Failure> {
-    Ok(
-        connection.query_row("SELECT coalesce(max(sequence), 0) FROM events", [], |row| {
-            row.get(0)
-        })?,
-    )
 }
 
 fn last_issued(connection: &Connection) -> Result<Option<UnixTime>, Failure> {

@@ -194,18 +194,17 @@ fn new_stream_id() -> Result<String, StoreError> {
     Ok(format!("str_{:032x}", u128::from_be_bytes(random)))
 }
 
+/// Padded, so that ids sort as their signals do.
 fn signal_id(stream_id: &str, sequence: u64) -> String {
-    format!("{stream_id}.{sequence}")
+    format!("{stream_id}.{sequence:020}")
 }
 
 /// The sequence number in a `jti` of this stream.
 fn sequence_of(stream_id: &str, id: &str) -> Option<u64> {
     let number = id.strip_prefix(stream_id)?.strip_prefix('.')?;
+    let sequence = number.parse().ok()?;
     // Only the one spelling that was handed out.
-    number
-        .parse()
-        .ok()
-        .filter(|sequence: &u64| sequence.to_string() == number)
+    (signal_id(stream_id, sequence) == id).then_some(sequence)
 }
 
 fn acknowledge(work: &Work<'_>, stream_id: &str, ids: &[String]) -> Result<(), Failure> {

@@ -179,11 +179,11 @@ impl Writer {
 
     fn end(&self) -> Result<(), Failure> {
         let mut statement = self.connection.prepare_cached(
-            "INSERT INTO chains (node, sequence, chain) VALUES (?1, ?2, ?3)
-             ON CONFLICT (node) DO UPDATE SET sequence = ?2, chain = ?3",
+            "INSERT INTO chains (reporter, node, sequence, chain) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT (reporter, node) DO UPDATE SET sequence = ?3, chain = ?4",
         )?;
-        for (node, head) in self.memory.dirty_heads() {
-            statement.execute(params![node, head.sequence, head.chain])?;
+        for (name, head) in self.memory.dirty_heads() {
+            statement.execute(params![name.reporter, name.node, head.sequence, head.chain])?;
         }
         self.execute("COMMIT")
     }

@@ -89,19 +89,20 @@ CREATE TABLE stream_acks (
     PRIMARY KEY (stream_id, sequence)
 ) STRICT, WITHOUT ROWID;
 
--- The event log. `chain` is SHA-256 over the previous event's chain value of
--- the same node and this event's JSON.
+-- The event log. `reporter` is the authenticated client that delivered the
+-- event, NULL for this machine's own. `chain` is SHA-256 over the previous chain
+-- value of the same reporter and node and this event's JSON.
 CREATE TABLE events (
     sequence INTEGER PRIMARY KEY,
     id       TEXT NOT NULL,
+    reporter TEXT,
     node     TEXT NOT NULL,
     kind     TEXT NOT NULL,
-    foreign_node INTEGER NOT NULL,
     json     TEXT NOT NULL,
     chain    BLOB NOT NULL
 ) STRICT;
--- Only what other nodes deliver can come twice.
-CREATE UNIQUE INDEX events_delivered ON events (id) WHERE foreign_node = 1;
+-- Only what is delivered can come twice.
+CREATE UNIQUE INDEX events_delivered ON events (reporter, id) WHERE reporter IS NOT NULL;
 
 -- Where an event mentions a token, key, client or identity: 64 bits of a hash of the term.
 -- Filled in the background up to `meta.indexed_to`.
@@ -111,11 +112,13 @@ CREATE TABLE event_terms (
     PRIMARY KEY (term, sequence)
 ) STRICT, WITHOUT ROWID;
 
--- Last chain value of each node.
+-- Last chain value of each reporter ('' for this machine) and node.
 CREATE TABLE chains (
-    node     TEXT PRIMARY KEY,
+    reporter TEXT NOT NULL,
+    node     TEXT NOT NULL,
     sequence INTEGER NOT NULL,
-    chain    BLOB NOT NULL
+    chain    BLOB NOT NULL,
+    PRIMARY KEY (reporter, node)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE clients (

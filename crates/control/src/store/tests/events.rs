@@ -63,10 +63,10 @@ async fn a_removed_event_breaks_its_chain() {
 async fn f_21_what_is_delivered_twice_is_stored_once() {
     let (store, _) = memory();
     let events: Vec<_> = (0..3).map(|number| event(number, "gateway-1")).collect();
-    assert_eq!(store.deliver_events(&events[..2]).await.unwrap(), 2);
-    assert_eq!(store.deliver_events(&events).await.unwrap(), 1);
+    assert_eq!(store.deliver_events("gateway-1", &events[..2]).await.unwrap(), 2);
+    assert_eq!(store.deliver_events("gateway-1", &events).await.unwrap(), 1);
     let twice_in_one = [event(9, "gateway-1"), event(9, "gateway-1")];
-    assert_eq!(store.deliver_events(&twice_in_one).await.unwrap(), 1);
+    assert_eq!(store.deliver_events("gateway-1", &twice_in_one).await.unwrap(), 1);
     assert_eq!(
         sequences(&store, 0, 10, EventFilter::default()).await,
         [1, 2, 3, 4]
@@ -75,10 +75,43 @@ async fn f_21_what_is_delivered_twice_is_stored_once() {
 }
 
 #[tokio::test]
+async fn one_reporter_cannot_take_ids_or_chains_of_another() {
+    let (store, _) = memory();
+    store.append_event(&event(1, "control")).await.unwrap();
+    // Says it is the control plane, and uses its event's id.
+    assert_eq!(store.deliver_events("gateway-1", &[event(1, "control")]).await.unwrap(), 1);
+    assert_eq!(store.deliver_events("gateway-2", &[event(1, "control")]).await.unwrap(), 1);
+    let page = store.event_page(0, 10, EventFilter::default()).await.unwrap();
+    let reporters: Vec<_> = page.events.iter().map(|stored| stored.reported_by.as_deref()).collect();
+    assert_eq!(reporters, [None, Some("gateway-1"), Some("gateway-2")]);
+    store.append_event(&event(2, "control")).await.unwrap();
+    assert_eq!(store.verify_events().await.unwrap(), None);
+    assert!(store.deliver_events("", &[event(3, "control")]).await.is_err());
+}
+
+#[tokio::test]
+async fn a_page_says_where_to_go_on() {
+    let (store, _) = memory();
+    for number in 0..4 {
+        store.append_event(&event(number, "gateway-1")).await.unwrap();
+    }
+    let page = |after, limit, filter| store.event_page(after, limit, filter);
+    let next = async |after, limit, filter| page(after, limit, filter).await.unwrap().next;
+    assert_eq!(next(0, 2, EventFilter::default()).await, 2);
+    assert_eq!(next(2, 9, EventFilter::default()).await, 4);
+    assert_eq!(next(9, 9, EventFilter::default()).await, 9);
+    let nothing = EventFilter {
+        token_id: Some(token_id(1)),
+        ..EventFilter::default()
+    };
+    assert_eq!(next(0, 9, nothing).await, 4);
+}
+
+#[tokio::test]
 async fn too_many_events_at_once_are_refused() {
     let (store, _) = memory();
     let events = vec![event(1, "gateway-1"); 1001];
-    assert!(store.deliver_events(&events).await.is_err());
+    assert!(store.deliver_events("gateway-1", &events).await.is_err());
     assert_eq!(store.last_event(), 0);
 }
 
