@@ -97,10 +97,23 @@ pub(super) enum Material {
 
 /// A signature over exactly this message was valid for exactly this key.
 ///
-/// Only [`PublicKey::verify`] makes one.
+/// Only [`PublicKey::verify`] makes one; a check that needs one cannot be
+/// reached without it:
 ///
 /// ```compile_fail
-/// let forged = keybound_proto::jose::SignatureValid(());
+/// use keybound_proto::jose::SignatureValid;
+/// fn forge() -> SignatureValid {
+///     SignatureValid(())
+/// }
+/// ```
+///
+/// The paved path compiles:
+///
+/// ```
+/// use keybound_proto::jose::{Algorithm, BadSignature, PublicKey, SignatureValid};
+/// fn check(key: &PublicKey, text: &[u8], signature: &[u8]) -> Result<SignatureValid, BadSignature> {
+///     key.verify(Algorithm::Es256, text, signature)
+/// }
 /// ```
 #[derive(Debug)]
 pub struct SignatureValid(());

@@ -3,7 +3,7 @@ use std::time::Duration;
 use super::*;
 use crate::{
     base64url::{Base64UrlError, encode},
-    json::JsonError,
+    json::{JsonError, Object},
 };
 
 const LIMIT: usize = 8192;
@@ -126,6 +126,31 @@ fn sc_010_a_mac_is_no_algorithm() {
     }
 }
 
+/// A MAC over the token with the public key as secret, in each of the forms a
+/// careless verifier might use.
+#[test]
+fn sc_011_the_public_key_is_no_secret() {
+    use aws_lc_rs::hmac;
+
+    let key = TestKey::p256().public();
+    let jwk = key.to_jwk();
+    let x = Object::parse(jwk.as_bytes()).unwrap();
+    let x = crate::base64url::decode(x.string("x").unwrap().unwrap().as_bytes()).unwrap();
+    for secret in [jwk.as_bytes(), &x] {
+        let input = SigningInput::new(r#"{"alg":"HS256"}"#, "{}");
+        let mac = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, secret), input.bytes());
+        let text = input.attach(mac.as_ref());
+        let jws = Jws::parse(text.as_bytes(), LIMIT).unwrap();
+        assert_eq!(
+            jws.header().unwrap().alg(),
+            Err(JwsError::Algorithm(AlgorithmFault::Symmetric))
+        );
+        for algorithm in Algorithm::ALL {
+            assert!(jws.verify(algorithm, &key).is_err());
+        }
+    }
+}
+
 #[test]
 fn sc_015_jwk_of_another_type() {
     for jwk in ["null", "[]", "\"{}\"", "1", "true"] {
@@ -210,6 +235,18 @@ fn sc_028_segments_have_one_spelling() {
         parse_error(&text),
         JwsError::Encoding(Base64UrlError::TrailingBits)
     );
+}
+
+/// Wycheproof's JWS vectors 372 and 373 call a literal `?` inside a segment
+/// valid, which holds only for a decoder that skips it. This one refuses.
+#[test]
+fn sc_029_a_question_mark_is_not_skipped() {
+    let text = with_header(r#"{"alg":"ES256"}"#);
+    for at in 1..text.len() {
+        let text = format!("{}?{}", &text[..at], &text[at..]);
+        let error = parse_error(&text);
+        assert!(matches!(error, JwsError::Encoding(_)), "{text} {error:?}");
+    }
 }
 
 #[test]

@@ -162,3 +162,41 @@ fn debug_output_holds_no_token_text() {
         assert!(!shown.contains(secret), "{shown}");
     }
 }
+
+/// A signer whose key is away, or which gives what it was told to.
+#[derive(Debug)]
+struct FakeSigner {
+    key: PublicKey,
+    answer: Result<Vec<u8>, SignError>,
+}
+
+impl Signer for FakeSigner {
+    fn algorithm(&self) -> Algorithm {
+        self.key.default_algorithm()
+    }
+
+    fn public_key(&self) -> &PublicKey {
+        &self.key
+    }
+
+    fn sign(&self, _message: &[u8]) -> Result<Vec<u8>, SignError> {
+        self.answer.clone()
+    }
+}
+
+#[test]
+fn a_signer_that_cannot_sign_gives_no_token() {
+    let error = SignError::new("the token was removed");
+    let mut signer = FakeSigner {
+        key: TestKey::p256().public(),
+        answer: Err(error.clone()),
+    };
+    let input = SigningInput::new("{}", "{}");
+    assert_eq!(input.clone().sign(&signer), Err(error.clone()));
+    assert_eq!(
+        error.to_string(),
+        "the key could not sign: the token was removed"
+    );
+    signer.answer = Ok(vec![0xfb, 0xff]);
+    assert_eq!(input.sign(&signer), Ok("e30.e30.-_8".to_owned()));
+}

@@ -190,3 +190,24 @@ fn clones_share_the_parsed_key() {
     assert_eq!(clone, public);
     assert!(format!("{public:?}").contains(&public.thumbprint().to_string()));
 }
+
+/// ECDSA signatures come in pairs: whoever sees one can make the other without
+/// the key. Both are valid, so nothing may be recorded by signature or text.
+#[test]
+fn sc_025_the_twin_of_a_signature_is_valid() {
+    const ORDER: [u8; 32] = [
+        0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xbc,
+        0xe6, 0xfa, 0xad, 0xa7, 0x17, 0x9e, 0x84, 0xf3, 0xb9, 0xca, 0xc2, 0xfc, 0x63, 0x25, 0x51,
+    ];
+    let key = TestKey::p256();
+    let signature = key.sign(Algorithm::Es256, MESSAGE);
+    let mut twin = signature.clone();
+    let mut borrow = 0;
+    for (byte, order) in twin[32..].iter_mut().zip(ORDER).rev() {
+        let difference = i16::from(order) - i16::from(*byte) - borrow;
+        borrow = i16::from(difference < 0);
+        *byte = difference.rem_euclid(256) as u8;
+    }
+    assert_ne!(twin, signature);
+    assert!(valid(&key.public(), Algorithm::Es256, &twin));
+}
