@@ -6,7 +6,8 @@ use std::ffi::OsString;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    completions, config, events, init, key, lock, man, proof, reference, request, token,
+    completions, config, demo, dev, events, init, key, lock, man, proof, reference, request, serve,
+    token,
 };
 
 /// Sender-constrained tokens: a stolen token is worthless without its key.
@@ -47,6 +48,12 @@ pub(crate) struct GlobalArguments {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Tell the story of a stolen token by running it, then exit
+    Demo(demo::DemoArguments),
+    /// Run everything on loopback with no configuration, until stopped
+    Dev(dev::DevArguments),
+    /// Run the issuer, gateway and control plane a configuration has
+    Serve(serve::ServeArguments),
     /// Write a configuration, keys and secrets into a directory
     Init(init::InitArguments),
     /// Make, list and show key files

@@ -2,6 +2,8 @@
 
 pub(crate) mod completions;
 pub(crate) mod config;
+pub(crate) mod demo;
+pub(crate) mod dev;
 pub(crate) mod events;
 pub(crate) mod init;
 pub(crate) mod key;
@@ -10,6 +12,7 @@ pub(crate) mod man;
 pub(crate) mod proof;
 pub(crate) mod reference;
 pub(crate) mod request;
+pub(crate) mod serve;
 pub(crate) mod token;
 mod version;
 
@@ -20,6 +23,9 @@ use crate::failure::Outcome;
 /// Runs a command.
 pub(crate) fn run(command: Command, context: &Context) -> Outcome {
     match command {
+        Command::Demo(arguments) => demo::run(&arguments, context),
+        Command::Dev(arguments) => dev::run(&arguments, context),
+        Command::Serve(arguments) => serve::run(&arguments, context),
         Command::Init(arguments) => init::run(&arguments, context),
         Command::Key(command) => key::run(&command, context),
         Command::Token(command) => token::run(&command, context),

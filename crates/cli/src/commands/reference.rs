@@ -1,7 +1,6 @@
 //! `keybound reference DIR`, hidden: writes the pages of the reference that
 //! are made from the program, so that a test can compare them.
 
-use std::fmt::Write;
 use std::path::PathBuf;
 
 use clap::{Args, CommandFactory};
@@ -40,7 +39,7 @@ fn pages() -> [(&'static str, String); 3] {
 fn exit_codes() -> String {
     let mut page = String::from(EXIT_CODES_HEAD);
     for exit in Exit::ALL {
-        drop(writeln!(page, "| {} | {} |", exit.code(), exit.meaning()));
+        page.push_str(&format!("| {} | {} |\n", exit.code(), exit.meaning()));
     }
     page.push_str(EXIT_CODES_TAIL);
     page
@@ -58,7 +57,7 @@ fn section(page: &mut String, command: &mut clap::Command, name: &str) {
     let help = command.render_long_help().to_string();
     let lines: Vec<&str> = help.lines().map(str::trim_end).collect();
     let help = lines.join("\n");
-    drop(write!(page, "\n## {name}\n\n```text\n{}\n```\n", help.trim_end()));
+    page.push_str(&format!("\n## {name}\n\n```text\n{}\n```\n", help.trim_end()));
     for inner in command.get_subcommands_mut() {
         if !inner.is_hide_set() && inner.get_name() != "help" {
             let name = format!("{name} {}", inner.get_name());

@@ -239,6 +239,10 @@ pub(crate) struct GatewaySection {
     /// with mode 0700 when missing.
     #[serde(default = "gateway_state_dir")]
     pub state_dir: String,
+    /// Key that signs `Keybound-Assertion`: `file:` and a path. By default one is
+    /// made at the first start and kept in `state_dir`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub assertion_key: Option<String>,
     /// Which proofs are accepted.
     #[serde(default)]
     pub proof: ProofSection,
@@ -315,8 +319,9 @@ pub(crate) struct RouteSection {
     /// The audience of tokens for this route. By default that of the gateway.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resource: Option<String>,
-    /// Scopes needed, by method. A method that is not listed needs all scopes
-    /// of the route's other methods; a route without this needs none.
+    /// Scopes needed, by method. A method that is not listed is refused with
+    /// 405; `HEAD` counts as `GET`. Without this every method is let through and
+    /// no scope is needed.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub scopes: BTreeMap<String, Vec<String>>,
     /// Whether proofs need a nonce of the gateway.
@@ -591,5 +596,5 @@ const fn replay_capacity() -> u32 {
 }
 
 const fn replay_per_key() -> u32 {
-    100_000
+    50_000
 }

@@ -1,8 +1,6 @@
 //! `docs/reference/config.md`, made from the JSON Schema of the model, so that
 //! the reference cannot say anything the program does not do.
 
-use std::fmt::Write;
-
 use serde_json::Value as Json;
 
 /// The reference as Markdown.
@@ -34,8 +32,8 @@ impl Table<'_> {
             format!("[{}]", self.name)
         };
         let about = text(self.schema, "description");
-        drop(write!(page, "\n## `{heading}`\n\n{about}\n\n"));
-        drop(writeln!(page, "| key | takes | default | meaning |\n|---|---|---|---|"));
+        page.push_str(&format!("\n## `{heading}`\n\n{about}\n\n"));
+        page.push_str(&format!("| key | takes | default | meaning |\n|---|---|---|---|\n"));
         for (key, member) in self.members() {
             if self.table_of(member).is_none() {
                 self.row(page, key, member);
@@ -70,7 +68,7 @@ impl Table<'_> {
         };
         let takes = self.takes(member);
         let about = text(member, "description").replace('|', "\\|");
-        drop(writeln!(page, "| `{key}` | {takes} | {default} | {about} |"));
+        page.push_str(&format!("| `{key}` | {takes} | {default} | {about} |\n"));
     }
 
     /// The default of a key whose table has one as a whole.

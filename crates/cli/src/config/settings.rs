@@ -75,6 +75,8 @@ pub(crate) struct GatewaySettings {
     pub(crate) nonce_secret: Secret32,
     /// Where cursor, view and spool are kept.
     pub(crate) state_dir: PathBuf,
+    /// Signs assertions; one of the gateway's own is made when absent.
+    pub(crate) assertion_key: Option<Arc<dyn Signer>>,
     /// Which proofs are accepted.
     pub(crate) profile: Profile,
     /// Where revocations come from and events go to.

@@ -34,14 +34,6 @@ pub(crate) enum Value {
 }
 
 impl Node {
-    /// An empty document.
-    pub(crate) fn empty() -> Self {
-        Self {
-            place: Place::Default,
-            value: Value::Table(BTreeMap::new()),
-        }
-    }
-
     /// Parses a TOML document. The problem names line and column.
     pub(crate) fn parse(text: &str) -> Result<Self, Problem> {
         let table = DeTable::parse(text).map_err(|error| syntax(text, &error))?;

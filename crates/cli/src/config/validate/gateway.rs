@@ -21,6 +21,10 @@ pub(super) fn check(checker: &mut Checker<'_>, section: &GatewaySection) -> Opti
     let secret_file = section.nonce_secret_file.as_deref();
     let nonce_secret =
         checker.secret32("gateway.nonce_secret_file", variable, source::GATEWAY_NONCE_SECRET, secret_file);
+    let assertion_key = match &section.assertion_key {
+        Some(uri) => Some(checker.signer("gateway.assertion_key", uri)?),
+        None => None,
+    };
     let control = control(checker, section.control.as_ref());
     let issuers = issuers(checker, section);
     let routes = routes(checker, section);
@@ -34,6 +38,7 @@ pub(super) fn check(checker: &mut Checker<'_>, section: &GatewaySection) -> Opti
         replay_per_key: usize::try_from(section.replay_per_key).ok()?,
         nonce_secret: nonce_secret?.map_or_else(random32, Some)?,
         state_dir: checker.loaded().resolve(&section.state_dir),
+        assertion_key,
         profile: profile?,
         control: control?,
         issuers: issuers?,

@@ -15,6 +15,7 @@ use super::problem::Problem;
 use super::settings::{ControlSettings, Settings, StoreSettings};
 use super::{ConfigError, Loaded};
 use checker::Checker;
+pub(crate) use issuer::CONTROL_SCOPES;
 
 /// Judges a configuration. The warnings of the second value do not keep it from
 /// being used.

@@ -1,0 +1,104 @@
+//! The listening sockets, bound all at once and before anything else.
+
+use std::net::SocketAddr;
+
+use keybound_edge::listener::{BindError, Bound, Listener, ListenerConfig, ListenerKind};
+use keybound_proto::uri::Origin;
+use keybound_proto::wire::ErrorDetail;
+
+use crate::config::settings::Settings;
+use crate::failure::{Failure, chain};
+
+/// The bound sockets; none of them serves yet.
+#[derive(Debug, Default)]
+pub(crate) struct Sockets {
+    pub(crate) issuer: Option<Bound>,
+    pub(crate) gateway: Option<Bound>,
+    pub(crate) control: Option<Bound>,
+    pub(crate) management: Option<Bound>,
+    pub(crate) upstream: Option<Bound>,
+}
+
+impl Sockets {
+    /// Binds what the settings have, each for its public origin.
+    pub(crate) async fn bind(settings: &Settings, error_detail: ErrorDetail) -> Result<Self, Failure> {
+        let mut sockets = Self::default();
+        if let Some(issuer) = &settings.issuer {
+            let origin = issuer.config.url.origin().clone();
+            sockets.issuer = Some(bind(issuer.listen, ListenerKind::Issuer, vec![origin], error_detail).await?);
+        }
+        if let Some(gateway) = &settings.gateway {
+            let origin = gateway.url.clone();
+            sockets.gateway = Some(bind(gateway.listen, ListenerKind::Gateway, vec![origin], error_detail).await?);
+        }
+        if let Some(control) = &settings.control {
+            let origin = control.url.clone();
+            sockets.control = Some(bind(control.listen, ListenerKind::Control, vec![origin], error_detail).await?);
+        }
+        if let Some(listen) = settings.management {
+            let origins = loopback_origins(listen);
+            sockets.management = Some(bind(listen, ListenerKind::Management, origins, error_detail).await?);
+        }
+        Ok(sockets)
+    }
+
+    /// Binds the demo upstream.
+    pub(crate) async fn bind_upstream(&mut self, listen: SocketAddr) -> Result<(), Failure> {
+        let origins = loopback_origins(listen);
+        self.upstream = Some(bind(listen, ListenerKind::DemoUpstream, origins, ErrorDetail::Full).await?);
+        Ok(())
+    }
+}
+
+/// Finds `COUNT` free ports on loopback. They are free when this returns; the
+/// program that takes one in between makes the bind fail, which says so.
+pub(crate) async fn free_ports<const COUNT: usize>() -> Result<[SocketAddr; COUNT], Failure> {
+    let any = SocketAddr::from(([127, 0, 0, 1], 0));
+    let mut held = Vec::with_capacity(COUNT);
+    let mut found = [any; COUNT];
+    for address in &mut found {
+        let socket = tokio::net::TcpListener::bind(any).await.map_err(no_port)?;
+        *address = socket.local_addr().map_err(no_port)?;
+        held.push(socket);
+    }
+    Ok(found)
+}
+
+async fn bind(
+    addr: SocketAddr,
+    kind: ListenerKind,
+    origins: Vec<Origin>,
+    error_detail: ErrorDetail,
+) -> Result<Bound, Failure> {
+    let mut config = ListenerConfig::new(addr, kind, origins);
+    config.error_detail = error_detail;
+    Listener::bind(config).await.map_err(|error| {
+        let failure = Failure::lifecycle(chain(&error));
+        match error {
+            BindError::InUse { addr, .. } => failure.next(format!(
+                "see who listens there with `ss -ltnp 'sport = :{}'`, or choose other ports: `keybound dev --port-base {}`",
+                addr.port(),
+                other_base(addr.port())
+            )),
+            _ => failure,
+        }
+    })
+}
+
+/// A base that is clear of the occupied port.
+const fn other_base(port: u16) -> u16 {
+    if port < 60_000 { (port / 100 + 1) * 100 } else { 9_500 }
+}
+
+/// The origins a listener without a public URL is reached by.
+fn loopback_origins(listen: SocketAddr) -> Vec<Origin> {
+    let named = format!("http://localhost:{}", listen.port());
+    [format!("http://{listen}"), named]
+        .iter()
+        .filter_map(|text| Origin::parse(text).ok())
+        .collect()
+}
+
+fn no_port(error: std::io::Error) -> Failure {
+    Failure::lifecycle(format!("there is no free port on loopback: {error}"))
+}
