@@ -100,7 +100,7 @@ pub async fn deliver_events(
         tracing::error!(%control, "not an origin that events can be sent to");
         return;
     };
-    spool.deliver(async |body| post_events(transport, &url, body).await, shutdown).await;
+    spool.deliver(|body| post_events(transport, &url, body), shutdown).await;
 }
 
 async fn post_events(transport: &impl ControlTransport, url: &HttpUrl, body: Bytes) -> Delivery {

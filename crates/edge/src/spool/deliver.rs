@@ -33,7 +33,11 @@ pub enum Delivery {
 impl Spool {
     /// Delivers until the shutdown begins. `post` sends a body for `POST /v1/events`
     /// (`{"events":[…]}`).
-    pub async fn deliver(&self, post: impl AsyncFn(Bytes) -> Delivery, mut shutdown: Shutdown) {
+    pub async fn deliver<P, F>(&self, post: P, mut shutdown: Shutdown)
+    where
+        P: Fn(Bytes) -> F + Send + Sync,
+        F: Future<Output = Delivery> + Send,
+    {
         let mut backoff = Backoff::new(Duration::from_millis(200), LONGEST_PAUSE);
         let mut lines_at_once = BATCH_LINES;
         loop {
