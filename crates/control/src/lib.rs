@@ -10,6 +10,8 @@
 #![deny(missing_docs)]
 
 pub use crate::error::StoreError;
+pub use crate::http::{ControlConfig, GATEWAY_SCOPE, READ_SCOPE, RESPOND_SCOPE, router};
+pub use crate::set_signer::SetSigner;
 pub use crate::store::clients::{ClientCredential, ClientRecord, ClientSource, RegisterOutcome};
 pub use crate::store::events::{
     BrokenChain, EventFilter, EventPage, MAX_DELIVERY, MAX_EVENTS, StoredEvent,
@@ -25,4 +27,6 @@ pub use crate::store::withhold::{
 pub use crate::store::{Store, StoreOptions};
 
 mod error;
+mod http;
+mod set_signer;
 mod store;

@@ -151,7 +151,10 @@ impl Store {
                 what: "events without the name of who delivers them",
             });
         }
-        let entries: Vec<_> = events.iter().map(|event| Entry::new(event, reporter)).collect();
+        let entries: Vec<_> = events
+            .iter()
+            .map(|event| Entry::new(event, reporter))
+            .collect();
         self.write(move |work| {
             let mut accepted = 0;
             for entry in &entries {
@@ -179,7 +182,9 @@ impl Store {
     ) -> Result<Vec<(u64, Event)>, StoreError> {
         let page = self.event_page(after, limit, filter).await?;
         let events = page.events.into_iter();
-        Ok(events.map(|stored| (stored.sequence, stored.event)).collect())
+        Ok(events
+            .map(|stored| (stored.sequence, stored.event))
+            .collect())
     }
 
     /// As [`Store::events`], with who delivered each event and where to go on.
@@ -260,7 +265,7 @@ impl EventSink for Store {
 }
 
 /// A new random event id's bytes.
-pub(super) fn random_id() -> Result<[u8; 16], StoreError> {
+pub(crate) fn random_id() -> Result<[u8; 16], StoreError> {
     let mut bytes = [0; 16];
     rand::fill(&mut bytes).map_err(|_| StoreError::Invalid {
         what: "an event: the system gives no random numbers",
@@ -368,7 +373,12 @@ fn read_events(
             "SELECT {COLUMNS} FROM event_terms t JOIN events e ON e.sequence = t.sequence
              WHERE t.term = ?1 AND t.sequence > ?2 ORDER BY t.sequence"
         ))?;
-        collect(&mut statement.query(params![term, after])?, limit, filter, &mut found)?;
+        collect(
+            &mut statement.query(params![term, after])?,
+            limit,
+            filter,
+            &mut found,
+        )?;
         from = from.max(indexed_to);
     }
     let mut statement = connection.prepare_cached(&format!(

@@ -131,6 +131,12 @@ impl Store {
         &self.inner.shared.file
     }
 
+    /// The name of this machine in events.
+    #[must_use]
+    pub fn node(&self) -> &str {
+        &self.inner.shared.node
+    }
+
     /// Whether the store can be written to right now: one empty transaction.
     ///
     /// # Errors

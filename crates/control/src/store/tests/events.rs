@@ -63,10 +63,22 @@ async fn a_removed_event_breaks_its_chain() {
 async fn f_21_what_is_delivered_twice_is_stored_once() {
     let (store, _) = memory();
     let events: Vec<_> = (0..3).map(|number| event(number, "gateway-1")).collect();
-    assert_eq!(store.deliver_events("gateway-1", &events[..2]).await.unwrap(), 2);
+    assert_eq!(
+        store
+            .deliver_events("gateway-1", &events[..2])
+            .await
+            .unwrap(),
+        2
+    );
     assert_eq!(store.deliver_events("gateway-1", &events).await.unwrap(), 1);
     let twice_in_one = [event(9, "gateway-1"), event(9, "gateway-1")];
-    assert_eq!(store.deliver_events("gateway-1", &twice_in_one).await.unwrap(), 1);
+    assert_eq!(
+        store
+            .deliver_events("gateway-1", &twice_in_one)
+            .await
+            .unwrap(),
+        1
+    );
     assert_eq!(
         sequences(&store, 0, 10, EventFilter::default()).await,
         [1, 2, 3, 4]
@@ -79,21 +91,48 @@ async fn one_reporter_cannot_take_ids_or_chains_of_another() {
     let (store, _) = memory();
     store.append_event(&event(1, "control")).await.unwrap();
     // Says it is the control plane, and uses its event's id.
-    assert_eq!(store.deliver_events("gateway-1", &[event(1, "control")]).await.unwrap(), 1);
-    assert_eq!(store.deliver_events("gateway-2", &[event(1, "control")]).await.unwrap(), 1);
-    let page = store.event_page(0, 10, EventFilter::default()).await.unwrap();
-    let reporters: Vec<_> = page.events.iter().map(|stored| stored.reported_by.as_deref()).collect();
+    assert_eq!(
+        store
+            .deliver_events("gateway-1", &[event(1, "control")])
+            .await
+            .unwrap(),
+        1
+    );
+    assert_eq!(
+        store
+            .deliver_events("gateway-2", &[event(1, "control")])
+            .await
+            .unwrap(),
+        1
+    );
+    let page = store
+        .event_page(0, 10, EventFilter::default())
+        .await
+        .unwrap();
+    let reporters: Vec<_> = page
+        .events
+        .iter()
+        .map(|stored| stored.reported_by.as_deref())
+        .collect();
     assert_eq!(reporters, [None, Some("gateway-1"), Some("gateway-2")]);
     store.append_event(&event(2, "control")).await.unwrap();
     assert_eq!(store.verify_events().await.unwrap(), None);
-    assert!(store.deliver_events("", &[event(3, "control")]).await.is_err());
+    assert!(
+        store
+            .deliver_events("", &[event(3, "control")])
+            .await
+            .is_err()
+    );
 }
 
 #[tokio::test]
 async fn a_page_says_where_to_go_on() {
     let (store, _) = memory();
     for number in 0..4 {
-        store.append_event(&event(number, "gateway-1")).await.unwrap();
+        store
+            .append_event(&event(number, "gateway-1"))
+            .await
+            .unwrap();
     }
     let page = |after, limit, filter| store.event_page(after, limit, filter);
     let next = async |after, limit, filter| page(after, limit, filter).await.unwrap().next;
