@@ -70,12 +70,14 @@ impl World {
             management: Management::new(),
             readiness: Vec::new(),
         };
+        let is_new = settings.store.as_ref().is_some_and(|store| !store.path.exists());
         let store = settings.store.as_ref().map(|store| open_store(store, clock)).transpose()?;
         if let (Some(issuer), Some(store)) = (settings.issuer, store.clone()) {
             issuer::start(&mut world, issuer, store, sockets.issuer, manner, clock).await?;
         }
         if let (Some(control), Some(store)) = (&settings.control, store) {
-            control::start(&mut world, control, store, sockets.control, manner, clock).await?;
+            let state = control::State { store, is_new };
+            control::start(&mut world, control, state, sockets.control, manner, clock).await?;
         }
         if let Some(gateway) = settings.gateway {
             let key = gateway::start(&mut world, gateway, sockets.gateway, manner, clock)?;
