@@ -21,6 +21,7 @@ use crate::flow::metadata::{self, Facts, path};
 use crate::flow::scope::Scopes;
 use crate::http;
 use crate::keyring::{KeyRing, KeyRingError, Policy, Rotated};
+use crate::metrics::Metrics;
 use crate::settings::{self, ConfigError, Settings};
 use crate::state::Core;
 
@@ -109,6 +110,7 @@ impl Issuer {
             clients: Clients::new(settings.clients, store.clone(), config.assertion_algorithms),
             resources: settings.resources,
             registration_scopes: settings.registration_scopes,
+            metrics: Metrics::new(),
             keys,
             store,
             clock,
@@ -120,7 +122,6 @@ impl Issuer {
     }
 
     /// Every endpoint of the issuer, at its paths from the root of the host.
-    #[must_use]
     pub fn router(&self) -> Router {
         http::router(Arc::clone(&self.core))
     }
@@ -132,6 +133,12 @@ impl Issuer {
     /// [`KeyRingError`]: the present keys stay in use until they retire.
     pub async fn rotate_if_due(&self) -> Result<Rotated, KeyRingError> {
         self.core.keys.rotate(self.core.now()).await
+    }
+
+    /// The issuer's counters in the Prometheus text format.
+    #[must_use]
+    pub fn metrics(&self) -> String {
+        self.core.metrics.render()
     }
 
     /// Whether the issuer can issue: its clock, its signing key, its store.

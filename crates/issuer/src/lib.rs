@@ -33,6 +33,7 @@ mod clients;
 mod http;
 mod issuer;
 mod keyring;
+mod metrics;
 mod random;
 mod settings;
 mod state;

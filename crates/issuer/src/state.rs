@@ -21,6 +21,7 @@ use crate::flow::client::Client;
 use crate::flow::resource::Resource;
 use crate::flow::scope::Scopes;
 use crate::keyring::KeyRing;
+use crate::metrics::Metrics;
 use crate::random;
 
 /// One issuer.
@@ -37,6 +38,7 @@ pub(crate) struct Core {
     pub(crate) replay_key: ReplayHashKey,
     pub(crate) token_endpoint: Htu,
     pub(crate) metadata: Bytes,
+    pub(crate) metrics: Metrics,
     /// The latest second something was issued in, as far as the store tells.
     pub(crate) latest: AtomicU64,
 }
@@ -77,6 +79,10 @@ impl Core {
     /// The `htu` of the token endpoint, from the configured URL alone.
     pub(crate) const fn token_endpoint(&self) -> &Htu {
         &self.token_endpoint
+    }
+
+    pub(crate) const fn metrics(&self) -> &Metrics {
+        &self.metrics
     }
 
     pub(crate) fn metadata(&self) -> Bytes {

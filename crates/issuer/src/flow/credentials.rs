@@ -222,13 +222,11 @@ fn read_basic(value: &[u8]) -> Result<Presented<'static>, Rejection> {
             .decode(encoded.trim_start_matches(' '))
             .map_err(|_| malformed())?,
     );
-    let colon = decoded
-        .iter()
-        .position(|byte| *byte == b':')
-        .ok_or_else(malformed)?;
-    let (id, rest) = decoded.split_at(colon);
+    let mut halves = decoded.splitn(2, |byte| *byte == b':');
+    let id = halves.next().ok_or_else(malformed)?;
+    let secret = halves.next().ok_or_else(malformed)?;
     let id = form::decode(id, MAX_CREDENTIAL_BYTES).map_err(|_| malformed())?;
-    let secret = form::decode(&rest[1..], MAX_CREDENTIAL_BYTES).map_err(|_| malformed())?;
+    let secret = form::decode(secret, MAX_CREDENTIAL_BYTES).map_err(|_| malformed())?;
     if id.is_empty() {
         return Err(malformed());
     }

@@ -88,11 +88,7 @@ pub fn successor(
 
 /// The key that signs at `now`: of those that may, the one that began last.
 #[must_use]
-pub fn signing<'k, K>(
-    keys: &'k [K],
-    times: impl Fn(&K) -> KeyTimes,
-    now: UnixTime,
-) -> Option<&'k K> {
+pub fn signing<K>(keys: &[K], times: impl Fn(&K) -> KeyTimes, now: UnixTime) -> Option<&K> {
     keys.iter()
         .filter(|key| times(key).signs(now))
         .max_by_key(|key| times(key).active_from)

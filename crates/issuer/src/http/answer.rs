@@ -103,6 +103,7 @@ pub(super) async fn refuse(core: &Core, call: &Call, refusal: Refusal) -> Respon
         reason = %rejection,
         "refused"
     );
+    core.metrics().refused(rejection.cause());
     if let Some(client) = &client
         && is_worth_an_event(rejection.cause())
     {

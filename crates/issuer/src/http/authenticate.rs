@@ -4,7 +4,6 @@
 use axum::http::{HeaderMap, HeaderName, header};
 use keybound_control::{OneTimeUse, SpendOutcome};
 use keybound_proto::cause::Cause;
-use keybound_proto::rejection::Rejection;
 use keybound_proto::time::UnixTime;
 use keybound_proto::verify::HeaderField;
 
@@ -14,19 +13,34 @@ use crate::flow::form::Form;
 use crate::state::Core;
 
 /// Authenticates the client of a request. Does not yet spend the assertion.
+///
+/// A locked identity is refused on every endpoint, and a locked key authenticates
+/// nobody: whoever locks a stolen key need not know what it was used for. This is
+/// the early answer; issuance looks again, in its transaction.
 pub(super) async fn client(
     core: &Core,
     headers: &HeaderMap,
     form: &Form<'_>,
     now: UnixTime,
-) -> Result<Authenticated, Rejection> {
+) -> Result<Authenticated, Refusal> {
     let presented = credentials::read(field(headers, &header::AUTHORIZATION), form)?;
     let client = core.clients().find(presented.client_id()).await?;
     let rules = Rules {
         issuer: core.config().url.as_str(),
         ahead: core.config().profile.window.ahead,
     };
-    presented.authenticate(client, rules, now)
+    let authenticated = presented.authenticate(client, rules, now)?;
+    let key = authenticated
+        .assertion()
+        .map(|assertion| assertion.key().thumbprint());
+    let identity = &authenticated.client().identity;
+    match core
+        .store()
+        .locked_party(rules.issuer, identity, key.as_ref())
+    {
+        Some(cause) => Err(Refusal::to(authenticated.client(), cause)),
+        None => Ok(authenticated),
+    }
 }
 
 /// Spends the assertion of a request that mints nothing, so that it cannot be

@@ -12,7 +12,7 @@ use keybound_proto::token::TokenHash;
 
 use super::answer::{self, Call, Refusal};
 use super::authenticate;
-use super::body::{self, MediaType};
+use super::body;
 use crate::flow::form::Form;
 use crate::flow::introspection::{self, Facts};
 use crate::state::{Core, unavailable};
@@ -28,10 +28,10 @@ pub(super) async fn handle(State(core): State<Arc<Core>>, request: Request) -> R
 
 async fn introspect(core: &Core, request: Request) -> Result<String, Refusal> {
     let now = core.now();
-    let headers = request.headers().clone();
-    let body = body::read(request, MediaType::Form).await?;
+    let (parts, body) = request.into_parts();
+    let body = body::read(&parts, body, body::FORM).await?;
     let form = Form::parse(&body)?;
-    let caller = authenticate::client(core, &headers, &form, now).await?;
+    let caller = authenticate::client(core, &parts.headers, &form, now).await?;
     let to_caller = |rejection: Rejection| Refusal::to(caller.client(), rejection);
     let hash = presented_token(&form).map_err(to_caller)?;
     authenticate::spend(core, &caller).await?;

@@ -41,8 +41,6 @@ pub(crate) fn router(core: Arc<Core>) -> Router {
     router
         .fallback(answer::unknown_route)
         .with_state(Arc::clone(&core))
-        // Inside the CORS layer, so that a body over the limit is answered with its headers.
-        .layer(body::limit())
         // Outermost: every answer, refusals included, carries the exposure headers.
         .layer(axum::middleware::from_fn_with_state(core, cors::expose))
 }

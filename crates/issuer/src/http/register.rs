@@ -12,9 +12,9 @@ use keybound_proto::verify::HeaderField;
 
 use super::answer::{self, Call, Refusal};
 use super::authenticate;
-use super::body::{self, MediaType};
+use super::body;
 use crate::config::RegistrationMode;
-use crate::flow::registration::{self, MAX_REQUEST_BYTES, NewClient};
+use crate::flow::registration::{self, NewClient};
 use crate::flow::secret::{SecretDigest, SecretMatches};
 use crate::random;
 use crate::state::{Core, unavailable};
@@ -44,10 +44,8 @@ async fn register(core: &Core, call: &Call, request: Request) -> Result<String, 
     let now = core.trusted_now()?;
     let config = core.config();
     let admitted = admit(&config.registration.mode, request.headers())?;
-    let body = body::read(request, MediaType::Json).await?;
-    if body.len() > MAX_REQUEST_BYTES {
-        return Err(Cause::BodyTooLarge.into());
-    }
+    let (parts, body) = request.into_parts();
+    let body = body::read(&parts, body, body::REGISTRATION).await?;
     let metadata = registration::judge(
         &body,
         core.registration_scopes(),

@@ -9,7 +9,7 @@ use keybound_proto::rejection::Rejection;
 
 use super::answer::{self, Call, Refusal};
 use super::authenticate;
-use super::body::{self, MediaType};
+use super::body;
 use super::introspect::{find, presented_token};
 use crate::flow::form::Form;
 use crate::flow::revocation;
@@ -26,10 +26,10 @@ pub(super) async fn handle(State(core): State<Arc<Core>>, request: Request) -> R
 
 async fn revoke(core: &Core, call: &Call, request: Request) -> Result<(), Refusal> {
     let now = core.now();
-    let headers = request.headers().clone();
-    let body = body::read(request, MediaType::Form).await?;
+    let (parts, body) = request.into_parts();
+    let body = body::read(&parts, body, body::FORM).await?;
     let form = Form::parse(&body)?;
-    let caller = authenticate::client(core, &headers, &form, now).await?;
+    let caller = authenticate::client(core, &parts.headers, &form, now).await?;
     let client = caller.client();
     let to_caller = |rejection: Rejection| Refusal::to(client, rejection);
     let hash = presented_token(&form).map_err(to_caller)?;
@@ -44,6 +44,7 @@ async fn revoke(core: &Core, call: &Call, request: Request) -> Result<(), Refusa
         .revoke_token(token, &client.identity, Some("revoked by its client"))
         .await
         .map_err(|error| to_caller(unavailable(&error)))?;
+    core.metrics().revoked();
     tracing::info!(
         request_id = call.request_id,
         client_id = client.id,

@@ -20,7 +20,7 @@ use keybound_proto::verify::{HeaderField, ProofPresented, UnredeemedProof, begin
 
 use super::answer::{self, Call, DPOP_NONCE, Refusal};
 use super::authenticate;
-use super::body::{self, MediaType};
+use super::body;
 use crate::flow::client::{self, Client};
 use crate::flow::credentials::Authenticated;
 use crate::flow::form::Form;
@@ -29,8 +29,18 @@ use crate::flow::token;
 use crate::random;
 use crate::state::{Core, unavailable};
 
-/// The request and response header of a proof.
+/// The request header of a proof.
 const DPOP: HeaderName = HeaderName::from_static("dpop");
+
+/// A token request of a client that proved who it is.
+struct TokenRequest<'a> {
+    core: &'a Core,
+    call: &'a Call,
+    headers: &'a HeaderMap,
+    form: &'a Form<'a>,
+    authenticated: &'a Authenticated,
+    now: UnixTime,
+}
 
 /// Answers a token request.
 pub(super) async fn handle(State(core): State<Arc<Core>>, request: Request) -> Response<Body> {
@@ -43,67 +53,150 @@ pub(super) async fn handle(State(core): State<Arc<Core>>, request: Request) -> R
 
 async fn issue(core: &Core, call: &Call, request: Request) -> Result<Response<Body>, Refusal> {
     let now = core.trusted_now()?;
-    let headers = request.headers().clone();
-    let body = body::read(request, MediaType::Form).await?;
+    let (parts, body) = request.into_parts();
+    let body = body::read(&parts, body, body::FORM).await?;
     let form = Form::parse(&body)?;
-    let authenticated = authenticate::client(core, &headers, &form, now).await?;
-    let client = authenticated.client();
-    let to_client = |rejection: Rejection| Refusal::to(client, rejection);
-
-    let grant = token::decide(&form, client, core.resources()).map_err(to_client)?;
-    let proof = prove(core, &headers, client, now).map_err(to_client)?;
-    let binding = bind(client, proof.as_ref()).map_err(to_client)?;
-    let scope = grant.scopes.to_string();
-    let token_id = artefact::token_id(&random::bytes().map_err(to_client)?);
-    let minting = Minting {
-        issuer: core.config().url.as_str(),
-        client,
-        grant: &grant,
-        scope: &scope,
-        binding: &binding,
-        token_id: &token_id,
-        issued_at: now,
-        expires_at: now.plus(core.config().access_ttl),
-    };
-    let minted = core.keys().sign(&minting, now).map_err(to_client)?;
-    let issuance = issuance(
+    let authenticated = authenticate::client(core, &parts.headers, &form, now).await?;
+    let request = TokenRequest {
         core,
         call,
-        &authenticated,
-        &minting,
-        &minted,
-        proof.as_ref(),
-    );
-    let recorded = record(core, issuance).await.map_err(to_client)?;
-    let text = minted
-        .release(&recorded)
-        .ok_or_else(|| to_client(Cause::StoreUnavailable.into()))?;
-    log_issued(call, &minting);
-    Ok(granted(core, client, &minting, &text))
+        headers: &parts.headers,
+        form: &form,
+        authenticated: &authenticated,
+        now,
+    };
+    let granted = request.grant().await;
+    granted.map_err(|rejection| Refusal::to(authenticated.client(), rejection))
 }
 
-/// The proof of a request, verified; `None` where none was sent. A proof that is
-/// sent always counts.
-fn prove(
-    core: &Core,
-    headers: &HeaderMap,
-    client: &Client,
-    now: UnixTime,
-) -> Result<Option<UnredeemedProof>, Rejection> {
-    let proof = authenticate::field(headers, &DPOP);
-    if proof == HeaderField::Absent {
-        return Ok(None);
+impl TokenRequest<'_> {
+    async fn grant(&self) -> Result<Response<Body>, Rejection> {
+        let client = self.client();
+        let grant = token::decide(self.form, client, self.core.resources())?;
+        let proof = self.prove()?;
+        let binding = bind(client, proof.as_ref())?;
+        let scope = grant.scopes.to_string();
+        let token_id = artefact::token_id(&random::bytes()?);
+        let minting = Minting {
+            issuer: self.core.config().url.as_str(),
+            client,
+            grant: &grant,
+            scope: &scope,
+            binding: &binding,
+            token_id: &token_id,
+            issued_at: self.now,
+            expires_at: self.now.plus(self.core.config().access_ttl),
+        };
+        let minted = self.core.keys().sign(&minting, self.now)?;
+        let recorded = self.record(&minting, &minted, proof.as_ref()).await?;
+        let text = minted.release(&recorded).ok_or(Cause::StoreUnavailable)?;
+        self.log(&minting);
+        Ok(self.answer(&minting, &text))
     }
-    let presented = ProofPresented {
-        method: Method::POST.as_str(),
-        target: core.token_endpoint(),
-        proof,
-    };
-    let nonces = NoncePolicy {
-        key: core.nonces(),
-        required: core.needs_nonce(client),
-    };
-    begin_proof(&core.config().profile, &presented, &nonces, now).map(Some)
+
+    fn client(&self) -> &Client {
+        self.authenticated.client()
+    }
+
+    /// The proof of the request, verified; `None` where none was sent. A proof
+    /// that is sent always counts.
+    fn prove(&self) -> Result<Option<UnredeemedProof>, Rejection> {
+        let proof = authenticate::field(self.headers, &DPOP);
+        if proof == HeaderField::Absent {
+            return Ok(None);
+        }
+        let presented = ProofPresented {
+            method: Method::POST.as_str(),
+            target: self.core.token_endpoint(),
+            proof,
+        };
+        let nonces = NoncePolicy {
+            key: self.core.nonces(),
+            required: self.core.needs_nonce(self.client()),
+        };
+        begin_proof(&self.core.config().profile, &presented, &nonces, self.now).map(Some)
+    }
+
+    /// The one write: token, event, spent proof and spent assertion, or nothing.
+    async fn record(
+        &self,
+        minting: &Minting<'_>,
+        minted: &Minted,
+        proof: Option<&UnredeemedProof>,
+    ) -> Result<IssuanceRecorded, Rejection> {
+        let issuance = self.issuance(minting, minted, proof);
+        match self.core.store().record_issuance(issuance).await {
+            Ok(IssuanceOutcome::Recorded(recorded)) => {
+                self.core.issued_at(minting.issued_at);
+                Ok(recorded)
+            }
+            Ok(IssuanceOutcome::AssertionReplayed) => Err(Cause::AssertionReplayed.into()),
+            Ok(IssuanceOutcome::Locked(cause)) => Err(cause.into()),
+            Ok(IssuanceOutcome::ProofReplayed) => Err(Cause::DpopReplayed.into()),
+            Ok(IssuanceOutcome::TooManyProofs) => Err(Cause::ReplayFlood.into()),
+            Err(error) => Err(unavailable(&error)),
+        }
+    }
+
+    fn issuance(
+        &self,
+        minting: &Minting<'_>,
+        minted: &Minted,
+        proof: Option<&UnredeemedProof>,
+    ) -> Issuance {
+        Issuance {
+            token_hash: minted.hash(),
+            token_id: Some(minted.token_id().to_owned()),
+            issuer: minting.issuer.to_owned(),
+            client_id: minting.client.id.clone(),
+            identity: minting.client.identity.clone(),
+            jkt: minted.jkt(),
+            binding: minting.binding.method(),
+            audience: minting.grant.audience.clone(),
+            scope: minting.scope.to_owned(),
+            issued_at: minting.issued_at,
+            expires_at: minting.expires_at,
+            proof: proof.map(|proof| proof.replay_query(self.core.replay_key()).into()),
+            assertion: authenticate::assertion_use(self.core, self.authenticated),
+            request_id: Some(self.call.request_id.clone()),
+        }
+    }
+
+    fn log(&self, minting: &Minting<'_>) {
+        let request_id = self.call.request_id.as_str();
+        let client_id = minting.client.id.as_str();
+        let token_id = minting.token_id;
+        self.core.metrics().issued(minting.binding.jkt().is_some());
+        match (minting.binding.jkt(), &minting.client.binding) {
+            (Some(jkt), _) => tracing::info!(request_id, client_id, token_id, %jkt, "token issued"),
+            (None, client::Binding::Exempt(exemption)) => {
+                let reason = exemption.reason.as_str();
+                tracing::warn!(
+                    request_id,
+                    client_id,
+                    token_id,
+                    reason,
+                    "token issued without binding"
+                );
+            }
+            // `bind` refuses this; a log line says so should it ever change.
+            (None, client::Binding::Required) => {
+                tracing::error!(
+                    request_id,
+                    client_id,
+                    token_id,
+                    "token issued without exemption"
+                );
+            }
+        }
+    }
+
+    fn answer(&self, minting: &Minting<'_>, text: &str) -> Response<Body> {
+        let mut response = answer::json(StatusCode::OK, minting.answer(text));
+        let nonce = self.core.offered_nonce(None, Some(self.client()));
+        answer::set(&mut response, DPOP_NONCE, nonce);
+        response
+    }
 }
 
 /// Whom the token will be bound to.
@@ -118,83 +211,4 @@ fn bind(client: &Client, proof: Option<&UnredeemedProof>) -> Result<Binding, Rej
         )),
         (None, client::Binding::Required) => Err(Cause::ClientBindingRequired.into()),
     }
-}
-
-fn issuance(
-    core: &Core,
-    call: &Call,
-    authenticated: &Authenticated,
-    minting: &Minting<'_>,
-    minted: &Minted,
-    proof: Option<&UnredeemedProof>,
-) -> Issuance {
-    Issuance {
-        token_hash: minted.hash(),
-        token_id: Some(minted.token_id().to_owned()),
-        issuer: minting.issuer.to_owned(),
-        client_id: minting.client.id.clone(),
-        identity: minting.client.identity.clone(),
-        jkt: minted.jkt(),
-        binding: minting.binding.method(),
-        audience: minting.grant.audience.clone(),
-        scope: minting.scope.to_owned(),
-        issued_at: minting.issued_at,
-        expires_at: minting.expires_at,
-        proof: proof.map(|proof| proof.replay_query(core.replay_key()).into()),
-        assertion: authenticate::assertion_use(core, authenticated),
-        request_id: Some(call.request_id.clone()),
-    }
-}
-
-/// The one write: token, event, spent proof and spent assertion, or nothing.
-async fn record(core: &Core, issuance: Issuance) -> Result<IssuanceRecorded, Rejection> {
-    let issued_at = issuance.issued_at;
-    match core.store().record_issuance(issuance).await {
-        Ok(IssuanceOutcome::Recorded(recorded)) => {
-            core.issued_at(issued_at);
-            Ok(recorded)
-        }
-        Ok(IssuanceOutcome::AssertionReplayed) => Err(Cause::AssertionReplayed.into()),
-        Ok(IssuanceOutcome::Locked(cause)) => Err(cause.into()),
-        Ok(IssuanceOutcome::ProofReplayed) => Err(Cause::DpopReplayed.into()),
-        Ok(IssuanceOutcome::TooManyProofs) => Err(Cause::ReplayFlood.into()),
-        Err(error) => Err(unavailable(&error)),
-    }
-}
-
-fn log_issued(call: &Call, minting: &Minting<'_>) {
-    let request_id = call.request_id.as_str();
-    let client_id = minting.client.id.as_str();
-    let token_id = minting.token_id;
-    match (minting.binding.jkt(), &minting.client.binding) {
-        (Some(jkt), _) => tracing::info!(request_id, client_id, token_id, %jkt, "token issued"),
-        (None, client::Binding::Exempt(exemption)) => {
-            let reason = exemption.reason.as_str();
-            tracing::warn!(
-                request_id,
-                client_id,
-                token_id,
-                reason,
-                "token issued without binding"
-            );
-        }
-        (None, client::Binding::Required) => {
-            tracing::error!(
-                request_id,
-                client_id,
-                token_id,
-                "token issued without binding or exemption"
-            );
-        }
-    }
-}
-
-fn granted(core: &Core, client: &Client, minting: &Minting<'_>, text: &str) -> Response<Body> {
-    let mut response = answer::json(StatusCode::OK, minting.answer(text));
-    answer::set(
-        &mut response,
-        DPOP_NONCE,
-        core.offered_nonce(None, Some(client)),
-    );
-    response
 }

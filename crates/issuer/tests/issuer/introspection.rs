@@ -187,3 +187,41 @@ async fn sc_152_locked_identities_and_keys_get_no_new_tokens() {
     assert_eq!(refusals.len(), 2);
     assert!(refusals.iter().all(|event| event["signal"] == "revoked"));
 }
+
+#[tokio::test]
+async fn a_locked_client_key_or_identity_authenticates_nobody_on_any_endpoint() {
+    let world = World::with(crate::world::full).await;
+    let token = world.bound_token().await;
+    let identity = Subject::Identity {
+        issuer: ISSUER.to_owned(),
+        subject: "payments-batch".to_owned(),
+    };
+    for (subject, cause) in [
+        (
+            Subject::Key(world.client_key.public_key().thumbprint()),
+            "key.locked",
+        ),
+        (identity, "identity.locked"),
+    ] {
+        world
+            .store
+            .lock(subject.clone(), "operator", None, None)
+            .await
+            .unwrap();
+        for path in ["/token", "/introspect", "/revoke"] {
+            let assertion = world.assertion();
+            let form = [
+                ("grant_type", "client_credentials"),
+                ("token", token.as_str()),
+                ("client_assertion_type", ASSERTION_TYPE),
+                ("client_assertion", &assertion),
+            ];
+            let reply = world.post(path, &form, &[("dpop", &world.proof())]).await;
+            assert_eq!(reply.status, 400, "{path}");
+            assert_eq!(reply.json()["error"], "unauthorized_client", "{path}");
+            reply.cause(cause);
+        }
+        world.store.unlock(subject, "operator").await.unwrap();
+        world.bound_token().await;
+    }
+}

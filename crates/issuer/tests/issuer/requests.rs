@@ -215,3 +215,28 @@ async fn browsers_of_configured_origins_may_read() {
         "Authorization, Content-Type, DPoP"
     );
 }
+
+#[tokio::test]
+async fn counters_tell_tokens_by_binding_and_refusals_by_cause() {
+    let world = World::new().await;
+    world.bound_token().await;
+    let exempt = [("authorization", basic("exempt", "secret-of-exempt"))];
+    let exempt = exempt
+        .each_ref()
+        .map(|(name, value)| (*name, value.as_str()));
+    world
+        .post("/token", &[("grant_type", "client_credentials")], &exempt)
+        .await;
+    world.token("x", None).await;
+    let metrics = world.issuer.metrics();
+    for line in [
+        "keybound_tokens_issued_total{grant=\"client_credentials\",binding=\"dpop\"} 1",
+        "keybound_tokens_issued_total{grant=\"client_credentials\",binding=\"none\"} 1",
+        "keybound_issuer_refusals_total{cause=\"assertion.malformed\"} 1",
+    ] {
+        assert!(
+            metrics.lines().any(|found| found == line),
+            "{line} in {metrics}"
+        );
+    }
+}
