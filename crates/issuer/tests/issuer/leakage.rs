@@ -34,29 +34,9 @@ impl<'a> MakeWriter<'a> for Sink {
     }
 }
 
-#[tokio::test]
-async fn sc_310_no_secret_reaches_a_log_an_event_or_debug() {
-    let sink = Sink::default();
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(tracing::Level::TRACE)
-        .with_writer(sink.clone())
-        .finish();
-    let _logging = tracing::subscriber::set_default(subscriber);
-
-    let world = World::with(|config| {
-        full(config);
-        config.registration.mode = RegistrationMode::Token(SecretDigest::of(INITIAL.as_bytes()));
-    })
-    .await;
-    let mut planted = vec![
-        SECRET.to_owned(),
-        INITIAL.to_owned(),
-        "secret-of-auditor".to_owned(),
-    ];
-    let private = "cGxhbnRlZC1wcml2YXRlLW1lbWJlci1vZi1hLWtleQ";
-    planted.push(private.to_owned());
-
-    // A success, and one refusal of each kind, each with its own material.
+/// Makes a success and a refusal of each kind, each with its own material, and
+/// gives back what must appear nowhere.
+async fn exercise(world: &World, private: &str) -> Vec<String> {
     let (assertion, proof) = (world.assertion(), world.proof());
     let token = world.token(&assertion, Some(&proof)).await.json()["access_token"]
         .as_str()
@@ -109,8 +89,35 @@ async fn sc_310_no_secret_reaches_a_log_an_event_or_debug() {
         .post_json("/register", "{}".to_owned(), &[("authorization", &initial)])
         .await
         .json();
-    planted.extend([assertion, proof, token, wrong, exposed]);
-    planted.push(registered["client_secret"].as_str().unwrap().to_owned());
+    let mut secrets = vec![assertion, proof, token, wrong, exposed];
+    secrets.push(registered["client_secret"].as_str().unwrap().to_owned());
+
+    secrets
+}
+
+#[tokio::test]
+async fn sc_310_no_secret_reaches_a_log_an_event_or_debug() {
+    let sink = Sink::default();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::TRACE)
+        .with_writer(sink.clone())
+        .finish();
+    let _logging = tracing::subscriber::set_default(subscriber);
+
+    let world = World::with(|config| {
+        full(config);
+        config.registration.mode = RegistrationMode::Token(SecretDigest::of(INITIAL.as_bytes()));
+    })
+    .await;
+    let mut planted = vec![
+        SECRET.to_owned(),
+        INITIAL.to_owned(),
+        "secret-of-auditor".to_owned(),
+    ];
+    let private = "cGxhbnRlZC1wcml2YXRlLW1lbWJlci1vZi1hLWtleQ";
+    planted.push(private.to_owned());
+
+    planted.extend(exercise(&world, private).await);
 
     let mut sinks = String::from_utf8(sink.0.lock().unwrap().clone()).unwrap();
     assert!(

@@ -3,6 +3,7 @@
 
 mod authentication;
 mod binding;
+mod configuration;
 mod faults;
 mod introspection;
 mod keys;
