@@ -176,11 +176,13 @@ fn skew_of(headers: &HeaderMap, span: Span) -> Option<Skew> {
         return None;
     }
     let date = date::parse(headers.get(DATE)?.to_str().ok()?)?;
-    // `Date` has whole seconds: its middle is compared with that of the exchange.
-    let server = i64::try_from(date.checked_mul(1000)?.checked_add(500)?).ok()?;
-    let middle = span.sent.midpoint(span.received);
-    let skew = server
-        .checked_sub(i64::try_from(middle).ok()?)?
+    // `Date` has whole seconds: its middle is compared with the nearest moment of the
+    // exchange, which of a long poll may be anywhere between its ends.
+    let server = date.checked_mul(1000)?.checked_add(500)?;
+    let nearest = server.max(span.sent).min(span.received);
+    let skew = i64::try_from(server)
+        .ok()?
+        .checked_sub(i64::try_from(nearest).ok()?)?
         .div_euclid(1000);
     Some(if skew.abs() > MAX_SKEW {
         Skew::Implausible(skew)

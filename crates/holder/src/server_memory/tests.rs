@@ -100,6 +100,12 @@ fn skew_is_bounded_and_negligible_skew_ignored() {
         received: THEN + 10_000,
     };
     assert_eq!(learned(slow, &[("date", date)]), 0);
+    // The answer to a long poll is dated at its end.
+    let long_poll = Span {
+        sent: THEN - 20_000,
+        received: THEN + 600,
+    };
+    assert_eq!(learned(long_poll, &[("date", date)]), 0);
     let cached = [("date", date), ("age", "60")];
     assert_eq!(learned(at(THEN + 60_000), &cached), 0);
     assert_eq!(learned(at(THEN + 60_000), &[("date", "yesterday")]), 0);
