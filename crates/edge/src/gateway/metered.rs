@@ -2,7 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
@@ -10,15 +10,21 @@ use http_body::{Body, Frame, SizeHint};
 
 use crate::body::{RequestBody, RequestBodyError};
 
-/// How many pieces of a body were taken.
+/// How far a body was taken.
 #[derive(Debug, Default)]
 pub(super) struct Progress {
     frames: AtomicU64,
+    has_ended: AtomicBool,
 }
 
 impl Progress {
     pub(super) fn frames(&self) -> u64 {
         self.frames.load(Ordering::Relaxed)
+    }
+
+    /// Whether the body was taken to its regular end.
+    pub(super) fn has_ended(&self) -> bool {
+        self.has_ended.load(Ordering::Relaxed)
     }
 }
 
@@ -51,6 +57,9 @@ impl Body for Metered {
         let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
         if let Some(progress) = &self.progress {
             progress.frames.fetch_add(1, Ordering::Relaxed);
+            if self.body.is_end_stream() || frame.is_none() {
+                progress.has_ended.store(true, Ordering::Relaxed);
+            }
         }
         Poll::Ready(frame)
     }

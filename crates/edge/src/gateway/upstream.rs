@@ -19,6 +19,7 @@ use hyper_util::rt::TokioIo;
 use keybound_proto::uri::Origin;
 use parking_lot::Mutex;
 use tokio::net::TcpStream;
+use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout};
 
 use super::config::UpstreamTimeouts;
@@ -42,15 +43,29 @@ pub(super) struct Upstream {
 
 #[derive(Debug)]
 struct Idle {
-    sender: SendRequest<Metered>,
+    connection: Connection,
     since: Instant,
+}
+
+/// One connection. Dropped, it closes at once, whatever it was in the middle of.
+#[derive(Debug)]
+struct Connection {
+    sender: SendRequest<Metered>,
+    task: AbortHandle,
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
 }
 
 /// The connection an answer comes on. Give it back when the answer is complete; dropped, the
 /// connection closes.
 #[derive(Debug)]
 pub(super) struct Lease {
-    sender: SendRequest<Metered>,
+    connection: Connection,
+    request_body: Option<Arc<Progress>>,
     upstream: Arc<Upstream>,
 }
 
@@ -100,17 +115,18 @@ impl Upstream {
         loop {
             let pooled = self.take_idle();
             let is_pooled = pooled.is_some();
-            let mut sender = match pooled {
-                Some(sender) => sender,
+            let mut connection = match pooled {
+                Some(connection) => connection,
                 None => self.connect().await?,
             };
-            let answer = sender.try_send_request(request);
+            let answer = connection.sender.try_send_request(request);
             match self.await_head(answer, progress.as_deref()).await? {
                 Ok(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
                     return Err(UpstreamError::UnaskedUpgrade);
                 }
                 Ok(response) => {
-                    return Ok((response, Lease { sender, upstream: Arc::clone(self) }));
+                    let upstream = Arc::clone(self);
+                    return Ok((response, Lease { connection, request_body: progress, upstream }));
                 }
                 Err(mut error) => match error.take_message().filter(|_| is_pooled) {
                     Some(unsent) => request = unsent,
@@ -140,7 +156,7 @@ impl Upstream {
         }
     }
 
-    async fn connect(&self) -> Result<SendRequest<Metered>, UpstreamError> {
+    async fn connect(&self) -> Result<Connection, UpstreamError> {
         let connecting = TcpStream::connect(self.address.as_str());
         let stream = timeout(self.timeouts.connect, connecting)
             .await
@@ -153,16 +169,16 @@ impl Upstream {
             .handshake(TokioIo::new(stream))
             .await
             .map_err(UpstreamError::Exchange)?;
-        tokio::spawn(async move {
+        let task = tokio::spawn(async move {
             if let Err(error) = connection.await {
                 tracing::debug!(%error, "upstream connection ended");
             }
         });
-        Ok(sender)
+        Ok(Connection { sender, task: task.abort_handle() })
     }
 
     /// The most recently used connection that is ready; closed and stale ones are dropped.
-    fn take_idle(&self) -> Option<SendRequest<Metered>> {
+    fn take_idle(&self) -> Option<Connection> {
         let mut idle = self.idle.lock();
         if idle.is_empty() {
             return None;
@@ -172,9 +188,20 @@ impl Upstream {
         while idle.front().is_some_and(is_stale) {
             idle.pop_front();
         }
-        idle.retain(|entry| !entry.sender.is_closed());
-        let at = idle.iter().rposition(|entry| entry.sender.is_ready())?;
-        idle.remove(at).map(|entry| entry.sender)
+        let mut at = idle.len();
+        while at > 0 {
+            at -= 1;
+            let sender = &idle.get(at)?.connection.sender;
+            let is_closed = sender.is_closed();
+            if is_closed || sender.is_ready() {
+                let entry = idle.remove(at)?;
+                if !is_closed {
+                    return Some(entry.connection);
+                }
+            }
+            // Neither: its last exchange is not quite over yet.
+        }
+        None
     }
 }
 
@@ -183,16 +210,17 @@ impl Lease {
         &self.upstream
     }
 
-    /// Gives the connection back after a complete answer. One whose request body is still being
-    /// sent, or that the upstream closes, is not kept.
+    /// Gives the connection back after a complete answer. One that the upstream closes, or whose
+    /// request body was not taken to its end, is closed.
     pub(super) fn give_back(self) {
-        let Self { sender, upstream } = self;
-        if sender.is_closed() {
+        let Self { connection, request_body, upstream } = self;
+        let is_sent = request_body.is_none_or(|body| body.has_ended());
+        if !is_sent || connection.sender.is_closed() {
             return;
         }
         let mut idle = upstream.idle.lock();
         if idle.len() < MAX_IDLE {
-            idle.push_back(Idle { sender, since: Instant::now() });
+            idle.push_back(Idle { connection, since: Instant::now() });
         }
     }
 }
