@@ -1,0 +1,202 @@
+//! Load over loopback, a server of keys, and CPU time of other processes.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use keybound_custody::SoftwareKey;
+use keybound_proto::jose::Signer;
+use serde_json::{Value, json};
+
+/// Serves an issuer's metadata and keys. Lives as long as the program.
+pub(crate) struct KeyServer {
+    pub(crate) url: String,
+}
+
+impl KeyServer {
+    pub(crate) fn start(key: &SoftwareKey) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a loopback port");
+        let url = format!("http://{}", listener.local_addr().expect("an address"));
+        let mut jwk: Value = serde_json::from_str(&key.public_key().to_jwk()).expect("a JWK");
+        jwk["kid"] = json!("kb-1");
+        let keys = json!({"keys": [jwk]}).to_string();
+        let metadata = json!({"issuer": url, "jwks_uri": format!("{url}/jwks"), "token_endpoint": format!("{url}/token")});
+        let metadata = metadata.to_string();
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let body = if request_line(&stream).contains("/jwks") {
+                    &keys
+                } else {
+                    &metadata
+                };
+                answer(stream, body);
+            }
+        });
+        Self { url }
+    }
+}
+
+/// Answers every request with a short body, one thread a connection.
+pub(crate) fn start_upstream() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a loopback port");
+    let address = listener.local_addr().expect("an address");
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            std::thread::spawn(move || serve_upstream(stream));
+        }
+    });
+    address
+}
+
+fn serve_upstream(mut stream: TcpStream) {
+    stream.set_nodelay(true).expect("a TCP socket");
+    let mut buffer = vec![0; 16_384];
+    let mut held = 0;
+    while let Ok(length) = stream.read(&mut buffer[held..]) {
+        if length == 0 {
+            return;
+        }
+        held += length;
+        if buffer[..held].ends_with(b"\r\n\r\n") {
+            held = 0;
+            let reply =
+                b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncontent-type: text/plain\r\n\r\nok";
+            if stream.write_all(reply).is_err() {
+                return;
+            }
+        }
+    }
+}
+
+fn request_line(stream: &TcpStream) -> String {
+    let mut reader = BufReader::new(stream);
+    let mut first = String::new();
+    let _ = reader.read_line(&mut first);
+    let mut line = String::new();
+    while reader.read_line(&mut line).is_ok_and(|length| length > 2) {
+        line.clear();
+    }
+    first
+}
+
+fn answer(mut stream: TcpStream, body: &str) {
+    let head = format!(
+        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+        body.len()
+    );
+    let _ = stream.write_all(head.as_bytes());
+    let _ = stream.write_all(body.as_bytes());
+}
+
+/// This program again, in another role, as a process of its own.
+pub(crate) struct Server {
+    child: Child,
+    pub(crate) address: SocketAddr,
+}
+
+impl Server {
+    pub(crate) fn start(role: &str, arguments: &[String]) -> Self {
+        let program = std::env::current_exe().expect("this program");
+        let mut child = Command::new(program)
+            .args(["--role", role])
+            .args(arguments)
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("this program starts again");
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().expect("a pipe"))
+            .read_line(&mut line)
+            .expect("an address");
+        let address = line.trim().parse().expect("an address");
+        Self { child, address }
+    }
+
+    /// User and system time so far, in seconds.
+    pub(crate) fn cpu(&self) -> f64 {
+        cpu_of(self.child.id())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// User and system time of a process, in seconds: fields 14 and 15 of its stat line, in ticks of
+/// 1/100 s as Linux reports them to programs.
+pub(crate) fn cpu_of(id: u32) -> f64 {
+    let text = std::fs::read_to_string(format!("/proc/{id}/stat")).expect("a live process");
+    let after_name = text.rsplit_once(')').expect("a stat line").1;
+    let fields: Vec<&str> = after_name.split_whitespace().collect();
+    let ticks = |index: usize| fields[index].parse::<f64>().expect("a number");
+    (ticks(11) + ticks(12)) / 100.0
+}
+
+/// Sends each request once over `connections` kept connections and checks every status.
+/// Returns how many were answered 200.
+pub(crate) fn send_all(
+    address: SocketAddr,
+    requests: &Arc<Vec<String>>,
+    connections: usize,
+) -> usize {
+    let next = Arc::new(AtomicUsize::new(0));
+    let good = Arc::new(AtomicUsize::new(0));
+    let workers: Vec<_> = (0..connections)
+        .map(|_| {
+            let (requests, next, good) =
+                (Arc::clone(requests), Arc::clone(&next), Arc::clone(&good));
+            std::thread::spawn(move || worker(address, &requests, &next, &good))
+        })
+        .collect();
+    for worker in workers {
+        worker.join().expect("a worker finishes");
+    }
+    good.load(Ordering::SeqCst)
+}
+
+fn worker(address: SocketAddr, requests: &[String], next: &AtomicUsize, good: &AtomicUsize) {
+    let mut stream = TcpStream::connect(address).expect("the server listens");
+    stream.set_nodelay(true).expect("a TCP socket");
+    stream
+        .set_read_timeout(Some(Duration::from_secs(30)))
+        .expect("a TCP socket");
+    let mut buffer = vec![0; 65_536];
+    while let Some(request) = requests.get(next.fetch_add(1, Ordering::Relaxed)) {
+        stream
+            .write_all(request.as_bytes())
+            .expect("the server reads");
+        let mut held = 0;
+        loop {
+            let length = stream.read(&mut buffer[held..]).expect("an answer");
+            assert!(length > 0, "the server closed");
+            held += length;
+            if is_whole(&buffer[..held]) {
+                break;
+            }
+        }
+        if buffer.starts_with(b"HTTP/1.1 200") {
+            good.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Whether the head and as many bytes as it announces are there.
+fn is_whole(text: &[u8]) -> bool {
+    let Some(end) = text.windows(4).position(|window| window == b"\r\n\r\n") else {
+        return false;
+    };
+    let head = String::from_utf8_lossy(&text[..end]).to_ascii_lowercase();
+    let length = head
+        .split("\r\n")
+        .find_map(|line| line.strip_prefix("content-length:"))
+        .and_then(|value| value.trim().parse::<usize>().ok());
+    match length {
+        Some(length) => text.len() >= end + 4 + length,
+        None => text.ends_with(b"0\r\n\r\n"),
+    }
+}

@@ -1,0 +1,45 @@
+//! The figures of the design, each beside a baseline measured in the same run:
+//! `cargo xtask bench`, or
+//! `cargo bench -p keybound-testkit --bench performance -- [--keybound PROGRAM] [--quick]`.
+//!
+//! One line of JSON a row on stdout, talk on stderr. CPU figures are user and system time of the
+//! measured process; everything that makes load runs in another one.
+
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::disallowed_methods,
+    reason = "a measuring program prints and reads the clock"
+)]
+
+mod gateway;
+mod issuance;
+mod load;
+mod micro;
+mod process;
+mod replay;
+mod roles;
+mod row;
+
+use std::path::PathBuf;
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let value = |name: &str| {
+        let at = arguments.iter().position(|argument| argument == name)?;
+        arguments.get(at + 1).cloned()
+    };
+    if let Some(role) = value("--role") {
+        roles::run(&role, &arguments);
+        return;
+    }
+    let quick = arguments.iter().any(|argument| argument == "--quick");
+    micro::run(quick);
+    replay::run(quick);
+    gateway::run(quick);
+    issuance::run(quick);
+    match value("--keybound").map(PathBuf::from) {
+        Some(program) => process::run(&program),
+        None => eprintln!("left out: cold start and idle memory need --keybound PROGRAM"),
+    }
+}

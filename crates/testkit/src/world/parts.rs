@@ -1,0 +1,415 @@
+//! Starting and stopping the parts.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use axum::extract::Request;
+use axum::middleware::{Next, from_fn};
+use keybound_control::{ControlConfig, SetSigner, Store, StoreOptions};
+use keybound_custody::SoftwareKey;
+use keybound_edge::gateway::{Enforcement, Gateway, GatewayConfig, RouteConfig, UpstreamTimeouts};
+use keybound_edge::listener::{Bound, Listener, ListenerConfig, ListenerKind};
+use keybound_edge::signals::{FollowConfig, Follower, deliver_events};
+use keybound_edge::spool::{Spool, SpoolConfig};
+use keybound_edge::{Shutdown, ShutdownTrigger};
+use keybound_guard::keys::IssuerConfig as TrustedIssuer;
+use keybound_guard::{Guard, GuardConfig, MethodScopes, NonceRule, NullSink, Route};
+use keybound_holder::{
+    ClientAuthentication as HolderAuthentication, Holder, HolderConfig, Timeouts,
+};
+use keybound_issuer::Issuer;
+use keybound_issuer::config::{
+    ClientAuthentication, ClientConfig, ErrorDetail, Exemption, GrantType, IssuerConfig,
+    NonceConfig, RegistrationConfig, RegistrationMode, ResourceConfig, Rotation, SecretDigest,
+    Sight,
+};
+use keybound_proto::jose::{Algorithm, AlgorithmSet, Signer};
+use keybound_proto::time::{Clock, ManualClock};
+use keybound_proto::token::artefact;
+use keybound_proto::uri::{HttpUrl, Origin};
+use keybound_proto::verify::Profile;
+use serde_json::json;
+use tokio::task::JoinHandle;
+use zeroize::Zeroizing;
+
+use super::{Agent, WorldOptions};
+
+/// Sockets that are bound and do not serve yet.
+pub(super) struct Places {
+    pub(super) issuer: Bound,
+    pub(super) gateway: Bound,
+    pub(super) control: Bound,
+}
+
+impl Places {
+    pub(super) async fn bind() -> Self {
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        Self {
+            issuer: bind(any, ListenerKind::Issuer).await,
+            gateway: bind(any, ListenerKind::Gateway).await,
+            control: bind(any, ListenerKind::Control).await,
+        }
+    }
+
+    /// The origins of issuer, gateway and control plane.
+    pub(super) fn origins(&self) -> (String, String, String) {
+        let origin = |bound: &Bound| format!("http://{}", bound.local_addr());
+        (
+            origin(&self.issuer),
+            origin(&self.gateway),
+            origin(&self.control),
+        )
+    }
+}
+
+/// What every part needs to know of the others.
+#[derive(Clone, Copy)]
+pub(super) struct Setting<'a> {
+    pub(super) issuer: &'a str,
+    pub(super) gateway: &'a str,
+    pub(super) control: &'a str,
+    pub(super) options: &'a WorldOptions,
+    pub(super) clock: &'a ManualClock,
+    pub(super) store: &'a Store,
+    pub(super) directory: &'a Path,
+    pub(super) upstream: &'a str,
+}
+
+impl Setting<'_> {
+    fn clock(&self) -> Arc<dyn Clock> {
+        Arc::new(self.clock.clone())
+    }
+}
+
+/// A part that serves until it is stopped or dropped.
+#[derive(Debug)]
+pub(super) struct Part {
+    pub(super) address: SocketAddr,
+    trigger: Option<ShutdownTrigger>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Part {
+    /// A part that serves nothing any more.
+    pub(super) const fn dead(address: SocketAddr) -> Self {
+        Self {
+            address,
+            trigger: None,
+            tasks: Vec::new(),
+        }
+    }
+
+    /// Stops it and waits until its port is free.
+    pub(super) async fn stop(mut self) {
+        if let Some(trigger) = self.trigger.take() {
+            trigger.drain(Duration::from_millis(50));
+        }
+        for task in std::mem::take(&mut self.tasks) {
+            // A task that was ended is as good as one that has finished.
+            let _ = task.await;
+        }
+    }
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        for task in &self.tasks {
+            task.abort();
+        }
+    }
+}
+
+pub(super) fn open_store(directory: &Path, clock: &ManualClock) -> Store {
+    let options = StoreOptions {
+        kek: Some(Zeroizing::new([4; 32])),
+        node: "control".to_owned(),
+        clock: Arc::new(clock.clone()),
+    };
+    Store::open(&directory.join("keybound.db"), options).expect("a new store")
+}
+
+pub(super) fn client_secret() -> String {
+    let mut random = [0; 32];
+    aws_lc_rs::rand::fill(&mut random).expect("the system has randomness");
+    artefact::generate(artefact::Kind::ClientSecret, &random)
+}
+
+async fn bind(address: SocketAddr, kind: ListenerKind) -> Bound {
+    let mut config = ListenerConfig::new(address, kind, Vec::new());
+    config.error_detail = ErrorDetail::Full;
+    let bound = Listener::bind(config).await.expect("a loopback port");
+    let origin = format!("http://{}", bound.local_addr());
+    bound.with_origin(Origin::parse(&origin).expect("an origin"))
+}
+
+/// Binds the gateway's port again after a stop.
+pub(super) async fn bind_gateway(address: SocketAddr) -> Bound {
+    bind(address, ListenerKind::Gateway).await
+}
+
+fn url(text: &str) -> HttpUrl {
+    HttpUrl::parse(text).expect("a URL")
+}
+
+pub(super) async fn start_issuer(
+    setting: &Setting<'_>,
+    bound: Bound,
+    secret_client: &(String, String),
+    jwks_fetches: Arc<AtomicUsize>,
+) -> Part {
+    let config = issuer_config(setting, secret_client);
+    let issuer = Issuer::start(config, setting.store.clone(), setting.clock())
+        .await
+        .expect("an issuer");
+    let count = move |request: Request, next: Next| {
+        if request.uri().path() == "/jwks" {
+            jwks_fetches.fetch_add(1, Ordering::SeqCst);
+        }
+        next.run(request)
+    };
+    serve(bound, issuer.router().layer(from_fn(count)))
+}
+
+fn issuer_config(setting: &Setting<'_>, secret_client: &(String, String)) -> IssuerConfig {
+    let api = format!("{}/", setting.gateway);
+    let reports = format!("{}/reports", setting.gateway);
+    let control = format!("{}/", setting.control);
+    let scopes = || vec!["approvals:read".to_owned(), "approvals:write".to_owned()];
+    let resources = vec![
+        ResourceConfig {
+            identifier: api.clone(),
+            scopes: scopes(),
+        },
+        ResourceConfig {
+            identifier: reports.clone(),
+            scopes: vec!["reports:read".to_owned()],
+        },
+        ResourceConfig {
+            identifier: control.clone(),
+            scopes: ["keybound:read", "keybound:respond", "keybound:gateway"]
+                .map(str::to_owned)
+                .to_vec(),
+        },
+    ];
+    let client = |id: &str, scopes: Vec<String>, resource: &str| ClientConfig {
+        id: id.to_owned(),
+        identity: None,
+        authentication: ClientAuthentication::PrivateKeyJwt {
+            jwks: json!({"keys": [Agent::new(id).client_jwk()]}).to_string(),
+        },
+        grants: vec![GrantType::ClientCredentials],
+        scopes,
+        resources: vec![resource.to_owned()],
+        unconstrained: None,
+        nonce: false,
+        sight: Sight::Own,
+    };
+    let operator = vec!["keybound:read".to_owned(), "keybound:respond".to_owned()];
+    let mut with_secret = client(&secret_client.0, scopes(), &api);
+    with_secret.authentication =
+        ClientAuthentication::ClientSecretBasic(SecretDigest::of(secret_client.1.as_bytes()));
+    let mut exempt = client("exempt", scopes(), &api);
+    exempt.unconstrained = Some(Exemption {
+        reason: "a test".to_owned(),
+    });
+    IssuerConfig {
+        url: url(setting.issuer),
+        node: "issuer-1".to_owned(),
+        access_ttl: 300,
+        signing_algorithm: Algorithm::EdDsa,
+        rotation: Rotation {
+            every: 86_400 * 30,
+            overlap: 86_400,
+        },
+        clients: vec![
+            client("agent", scopes(), &api),
+            client("other", scopes(), &api),
+            client("admin", operator, &control),
+            client("gateway-1", vec!["keybound:gateway".to_owned()], &control),
+            with_secret,
+            exempt,
+        ],
+        resources,
+        registration: RegistrationConfig {
+            mode: RegistrationMode::Open,
+            resources: vec![api, reports],
+            scopes: ["approvals:read", "approvals:write", "reports:read"]
+                .map(str::to_owned)
+                .to_vec(),
+            max_clients: 100,
+        },
+        profile: Profile::default(),
+        assertion_algorithms: AlgorithmSet::of(&[Algorithm::Es256, Algorithm::EdDsa]),
+        nonce: NonceConfig {
+            secret: Zeroizing::new([6; 32]),
+            lifetime: 300,
+            required: setting.options.issuer_nonce,
+        },
+        error_detail: ErrorDetail::Full,
+        cors_origins: Vec::new(),
+    }
+}
+
+fn trusted_issuer(setting: &Setting<'_>) -> TrustedIssuer {
+    let mut issuer = TrustedIssuer::new(url(setting.issuer));
+    issuer.fetch_cooldown = 10;
+    issuer
+}
+
+pub(super) async fn start_control(setting: &Setting<'_>, bound: Bound) -> Part {
+    let mut guard = GuardConfig::new("control", vec![trusted_issuer(setting)], [7; 32]);
+    guard.replay.first_run = true;
+    let guard = Guard::new(guard, setting.clock(), Arc::new(NullSink)).expect("a guard");
+    let config = ControlConfig {
+        url: url(setting.control),
+        resource: format!("{}/", setting.control),
+        token_issuer: setting.issuer.to_owned(),
+        authorization_servers: vec![setting.issuer.to_owned()],
+        guard,
+        signer: SetSigner::from_store(setting.store, setting.clock.now())
+            .await
+            .expect("a signing key"),
+        error_detail: ErrorDetail::Full,
+    };
+    serve(
+        bound,
+        keybound_control::router(config, setting.store.clone(), setting.clock()),
+    )
+}
+
+pub(super) fn start_gateway(setting: &Setting<'_>, bound: Bound, first_run: bool) -> (Part, Guard) {
+    let (trigger, shutdown) = Shutdown::new();
+    let address = bound.local_addr();
+    let state = setting.directory.join("gateway-1");
+    let spool = Spool::open(
+        &SpoolConfig::new(state.join("spool"), "gateway-1"),
+        setting.clock(),
+    )
+    .expect("a spool");
+    let mut config = GuardConfig::new("gateway-1", vec![trusted_issuer(setting)], [8; 32]);
+    config.replay.capacity = setting.options.replay_capacity;
+    config.replay.per_sender = setting.options.replay_per_sender;
+    config.replay.first_run = first_run;
+    config.revocation_max_age = setting.options.revocation_max_age;
+    let guard = Guard::new(config, setting.clock(), Arc::new(spool.clone())).expect("a guard");
+    let gateway =
+        Gateway::new(gateway_config(setting), guard.clone(), setting.clock()).expect("a gateway");
+    let holder = gateway_holder(setting);
+    let control = Origin::parse(setting.control).expect("an origin");
+    let follow = FollowConfig::new(control, state, "gateway-1");
+    let follower = Follower::open(
+        follow,
+        holder.clone(),
+        guard.clone(),
+        Arc::new(spool.clone()),
+        setting.clock(),
+    )
+    .expect("a follower");
+    let events_to = Origin::parse(setting.control).expect("an origin");
+    let (serving, following, delivering) = (shutdown.clone(), shutdown.clone(), shutdown);
+    let service = gateway.service();
+    let tasks = vec![
+        tokio::spawn(async move {
+            bound.serve(service, serving).await;
+        }),
+        tokio::spawn(follower.run(following)),
+        tokio::spawn(async move {
+            deliver_events(&spool, &holder, &events_to, delivering).await;
+        }),
+    ];
+    (
+        Part {
+            address,
+            trigger: Some(trigger),
+            tasks,
+        },
+        guard,
+    )
+}
+
+fn gateway_config(setting: &Setting<'_>) -> GatewayConfig {
+    let upstream = Origin::parse(setting.upstream).expect("an origin");
+    let route = |path: &str, enforcement, resource: &str, scopes: &[(&str, &str)]| {
+        let mut check = Route::new(path.trim_start_matches('/'), resource);
+        check.scopes = scopes
+            .iter()
+            .fold(MethodScopes::default(), |all, (method, scope)| {
+                all.with(method, [*scope])
+            });
+        check.error_detail = ErrorDetail::Full;
+        if setting.options.route_nonce {
+            check.nonce = NonceRule::Everybody;
+        }
+        RouteConfig {
+            enforcement,
+            ..RouteConfig::new(path, upstream.clone(), check)
+        }
+    };
+    let (api, reports) = (
+        format!("{}/", setting.gateway),
+        format!("{}/reports", setting.gateway),
+    );
+    GatewayConfig {
+        url: Origin::parse(setting.gateway).expect("an origin"),
+        issuers: vec![url(setting.issuer)],
+        proof_algorithms: AlgorithmSet::PROOF_DEFAULT,
+        routes: vec![
+            route(
+                "/approvals",
+                Enforcement::Require,
+                &api,
+                &[
+                    ("GET", "approvals:read"),
+                    ("POST", "approvals:write"),
+                    ("OPTIONS", "approvals:read"),
+                ],
+            ),
+            route("/strange", Enforcement::Require, &api, &[]),
+            route(
+                "/reports",
+                Enforcement::Require,
+                &reports,
+                &[("GET", "reports:read")],
+            ),
+            route("/open", Enforcement::Off, &api, &[]),
+        ],
+        assertion_key: Some(Arc::new(
+            SoftwareKey::generate(Algorithm::EdDsa).expect("a key"),
+        )),
+        cors: None,
+        identity_fields: Vec::new(),
+        timeouts: UpstreamTimeouts::default(),
+        error_detail: ErrorDetail::Full,
+    }
+}
+
+fn gateway_holder(setting: &Setting<'_>) -> Holder {
+    let gateway = Agent::new("gateway-1");
+    let client_key: Arc<dyn Signer> = gateway.client_key;
+    let config = HolderConfig {
+        issuer: url(setting.issuer),
+        client_id: gateway.id,
+        authentication: HolderAuthentication::PrivateKeyJwt(client_key),
+        proof_key: gateway.proof_key,
+        resource: Some(format!("{}/", setting.control)),
+        scope: None,
+        timeouts: Timeouts::default(),
+    };
+    Holder::new(config, setting.clock()).expect("a holder")
+}
+
+fn serve(bound: Bound, router: axum::Router) -> Part {
+    let (trigger, shutdown) = Shutdown::new();
+    let address = bound.local_addr();
+    let task = tokio::spawn(async move {
+        bound.serve(router, shutdown).await;
+    });
+    Part {
+        address,
+        trigger: Some(trigger),
+        tasks: vec![task],
+    }
+}
