@@ -221,4 +221,31 @@ fn sealer(file: &Path, kek: Option<&[u8; 32]>) -> Result<Option<Sealer>, StoreEr
 }
 
 #[cfg(test)]
-mod tests;
+impl Store {
+    /// Leaves no space for another event, so no change can be stored.
+    pub(crate) async fn fill_for_test(&self) {
+        use keybound_proto::event::{Event, EventKind};
+        self.limit_pages("PRAGMA max_page_count = 1").await;
+        for number in 0..100_000_u128 {
+            let event = Event::new(&number.to_be_bytes(), 0, "filler", EventKind::LockApplied);
+            if self.append_event(&event).await.is_err() {
+                return;
+            }
+        }
+        panic!("the limit does not hold");
+    }
+
+    /// Gives the space back.
+    pub(crate) async fn unfill_for_test(&self) {
+        self.limit_pages("PRAGMA max_page_count = 1000000").await;
+    }
+
+    async fn limit_pages(&self, pragma: &'static str) {
+        self.write(move |work| Ok(work.connection.query_row(pragma, [], |_| Ok(()))?))
+            .await
+            .unwrap();
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

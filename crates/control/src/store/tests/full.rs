@@ -5,49 +5,31 @@ use super::super::tokens::TokenRef;
 use super::*;
 use crate::error::StoreError;
 
-/// Limits the file to the pages it has, or lifts the limit.
-async fn limit_pages(store: &Store, full: bool) {
-    let pragma = if full {
-        "PRAGMA max_page_count = 1"
-    } else {
-        "PRAGMA max_page_count = 1000000"
-    };
-    store
-        .write(move |work| Ok(work.connection.query_row(pragma, [], |_| Ok(()))?))
-        .await
-        .unwrap();
-}
-
 #[tokio::test]
 async fn f_03_a_full_disk_refuses_and_recovers_by_itself() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("a.db");
     let store = open(&file);
-    record(&store, 0).await;
-    limit_pages(&store, true).await;
-    let mut number = 1;
-    let error = loop {
-        match store.record_issuance(issuance(number)).await {
-            Ok(_) => number += 1,
-            Err(error) => break error,
-        }
-        assert!(number < 10_000, "the limit does not hold");
-    };
-    assert_eq!(error, StoreError::Full { file: file.clone() });
-    assert!(error.is_temporary());
-    // Reading goes on, and what failed left nothing: neither row nor spent values.
-    assert!(
-        store
-            .token_by_hash(hash(number - 1))
-            .await
-            .unwrap()
-            .is_some()
-    );
-    assert_eq!(store.token_by_hash(hash(number)).await.unwrap(), None);
-    limit_pages(&store, false).await;
-    record(&store, number).await;
+    record(&store, 1).await;
+    store.fill_for_test().await;
+    let full = StoreError::Full { file: file.clone() };
+    assert!(full.is_temporary());
+    assert_eq!(store.record_issuance(issuance(2)).await.unwrap_err(), full);
+    let revoked = store
+        .revoke_token(TokenRef::Hash(hash(1)), "alice", None)
+        .await;
+    assert_eq!(revoked.unwrap_err(), full);
+    let locked = store.lock(Subject::Key(jkt(1)), "alice", None, None).await;
+    assert_eq!(locked.unwrap_err(), full);
+    // Reading goes on, and what failed left nothing: no row, hold or spent value.
+    assert!(store.token_by_hash(hash(1)).await.unwrap().is_some());
+    assert_eq!(store.token_by_hash(hash(2)).await.unwrap(), None);
+    assert_eq!(store.locks().await.unwrap(), []);
+    assert_eq!(store.locked_party(ISSUER, "agent-1", Some(&jkt(1))), None);
+    store.unfill_for_test().await;
+    record(&store, 2).await;
     store
-        .revoke_token(TokenRef::Hash(hash(number)), "alice", None)
+        .revoke_token(TokenRef::Hash(hash(2)), "alice", None)
         .await
         .unwrap();
     assert_eq!(store.verify_events().await.unwrap(), None);

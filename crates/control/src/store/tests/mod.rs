@@ -22,17 +22,17 @@ mod keys;
 mod signals;
 mod withhold;
 
-pub(super) const NOW: u64 = 1_700_000_000;
-pub(super) const ISSUER: &str = "https://auth.example.com";
+pub(crate) const NOW: u64 = 1_700_000_000;
+pub(crate) const ISSUER: &str = "https://auth.example.com";
 
 /// A store in memory and its clock.
-pub(super) fn memory() -> (Store, ManualClock) {
+pub(crate) fn memory() -> (Store, ManualClock) {
     let clock = ManualClock::at(NOW);
     let store = Store::in_memory(Arc::new(clock.clone())).unwrap();
     (store, clock)
 }
 
-pub(super) fn options(clock: &ManualClock) -> StoreOptions {
+pub(crate) fn options(clock: &ManualClock) -> StoreOptions {
     StoreOptions {
         kek: Some(Zeroizing::new([7; 32])),
         node: "control".to_owned(),
@@ -40,41 +40,41 @@ pub(super) fn options(clock: &ManualClock) -> StoreOptions {
     }
 }
 
-pub(super) fn open(file: &Path) -> Store {
+pub(crate) fn open(file: &Path) -> Store {
     Store::open(file, options(&ManualClock::at(NOW))).unwrap()
 }
 
-pub(super) fn at(secs: u64) -> UnixTime {
+pub(crate) fn at(secs: u64) -> UnixTime {
     UnixTime::from_secs(secs)
 }
 
-pub(super) fn jkt(number: u8) -> Jkt {
+pub(crate) fn jkt(number: u8) -> Jkt {
     Jkt::from_bytes([number; 32])
 }
 
-pub(super) fn hash(number: u64) -> TokenHash {
+pub(crate) fn hash(number: u64) -> TokenHash {
     TokenHash::of(&number.to_be_bytes())
 }
 
-pub(super) fn token_id(number: u64) -> String {
+pub(crate) fn token_id(number: u64) -> String {
     format!("tok_{number:022}")
 }
 
-pub(super) fn token_subject(number: u64) -> Subject {
+pub(crate) fn token_subject(number: u64) -> Subject {
     Subject::Token {
         issuer: ISSUER.to_owned(),
         token_id: token_id(number),
     }
 }
 
-pub(super) fn identity(name: &str) -> Subject {
+pub(crate) fn identity(name: &str) -> Subject {
     Subject::Identity {
         issuer: ISSUER.to_owned(),
         subject: name.to_owned(),
     }
 }
 
-pub(super) fn once(key: u128) -> OneTimeUse {
+pub(crate) fn once(key: u128) -> OneTimeUse {
     OneTimeUse {
         key,
         sender: 1,
@@ -83,7 +83,7 @@ pub(super) fn once(key: u128) -> OneTimeUse {
 }
 
 /// An issuance like any other, with one-time values of its own.
-pub(super) fn issuance(number: u64) -> Issuance {
+pub(crate) fn issuance(number: u64) -> Issuance {
     Issuance {
         token_hash: hash(number),
         token_id: Some(token_id(number)),
@@ -102,7 +102,7 @@ pub(super) fn issuance(number: u64) -> Issuance {
     }
 }
 
-pub(super) async fn record(store: &Store, number: u64) {
+pub(crate) async fn record(store: &Store, number: u64) {
     let outcome = store.record_issuance(issuance(number)).await.unwrap();
     assert!(
         matches!(outcome, IssuanceOutcome::Recorded(_)),
