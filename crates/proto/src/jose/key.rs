@@ -365,3 +365,53 @@ fn parse_rsa(n: &[u8], e: &[u8], parameters: &'static RsaParameters) -> Option<P
         .to_parsed_public_key(parameters)
         .ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(jwk: &str) -> PublicKey {
+        PublicKey::from_jwk(jwk.as_bytes()).unwrap()
+    }
+
+    fn reaches_backend(key: &PublicKey, algorithm: Algorithm, signature: &[u8]) -> bool {
+        key.0.material.verifier(algorithm, signature).is_some()
+    }
+
+    /// The backend refuses these as well, today; the rule is ours and does not lean on it.
+    #[test]
+    fn sc_024_other_lengths_never_reach_the_backend() {
+        let n = crate::base64url::encode(&[0x9b; 256]);
+        let rsa = key(&format!(r#"{{"kty":"RSA","n":"{n}","e":"AQAB"}}"#));
+        let p256 = key(
+            r#"{"kty":"EC","crv":"P-256","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}"#,
+        );
+        let ed25519 = key(
+            r#"{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#,
+        );
+        for (key, algorithm, length) in [
+            (&p256, Algorithm::Es256, 64),
+            (&ed25519, Algorithm::EdDsa, 64),
+            (&rsa, Algorithm::Rs256, 256),
+            (&rsa, Algorithm::Ps256, 256),
+        ] {
+            for other in [0, 1, length - 1, length + 1, 2 * length] {
+                assert!(!reaches_backend(key, algorithm, &vec![7; other]));
+            }
+            assert!(reaches_backend(key, algorithm, &vec![7; length]));
+        }
+    }
+
+    #[test]
+    fn sc_026_an_r_of_small_order_never_reaches_the_backend() {
+        let key = key(
+            r#"{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#,
+        );
+        let mut signature = [7; 64];
+        assert!(reaches_backend(&key, Algorithm::EdDsa, &signature));
+        signature[..32].fill(0);
+        assert!(!reaches_backend(&key, Algorithm::EdDsa, &signature));
+        signature[0] = 1;
+        assert!(!reaches_backend(&key, Algorithm::EdDsa, &signature));
+    }
+}

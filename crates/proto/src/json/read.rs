@@ -92,8 +92,9 @@ impl<'de> Visitor<'de> for OneValue<'_> {
         Ok(Value::Unsigned(value))
     }
 
+    // The reader calls this for negative numbers only.
     fn visit_i64<E: Error>(self, value: i64) -> Result<Value<'de>, E> {
-        Ok(u64::try_from(value).map_or(Value::Signed(value), Value::Unsigned))
+        Ok(Value::Signed(value))
     }
 
     fn visit_f64<E: Error>(self, value: f64) -> Result<Value<'de>, E> {

@@ -135,6 +135,17 @@ fn sc_020_points_that_are_not_on_the_curve() {
             JwkError::Malformed { member: "x" }
         );
     }
+    // A good point behind the marks of the compressed and hybrid forms.
+    let coordinates = [P256_X, P256_Y].map(|text| crate::base64url::decode(text.as_bytes()));
+    let coordinates = coordinates.map(Result::unwrap).concat();
+    for mark in [0, 2, 3, 5, 6, 7] {
+        let point = [&[mark], &coordinates[..]].concat();
+        assert_eq!(
+            PublicKey::from_ec_point(Curve::P256, &point).unwrap_err(),
+            JwkError::Malformed { member: "x" }
+        );
+    }
+    assert!(PublicKey::from_ec_point(Curve::P256, &[&[4], &coordinates[..]].concat()).is_ok());
 }
 
 /// P-256 has a point with x = 0, whose x could also be written as the prime.
