@@ -144,7 +144,9 @@ pub(crate) fn failure(error: HolderError) -> Failure {
         HolderError::Refused { status, error, .. } if error == "invalid_client" || *status == 401 => {
             Failure::authentication(message).next("check the client id and key of the profile")
         }
-        HolderError::Refused { .. } => Failure::refused(message),
+        HolderError::Refused { .. } => {
+            Failure::refused(message).next("the operator sees the cause with `keybound events tail`")
+        }
         HolderError::MetadataMissing { .. } => Failure::not_found(message),
         HolderError::NotBound { .. }
         | HolderError::IssuerMismatch { .. }

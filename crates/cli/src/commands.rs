@@ -14,7 +14,7 @@ pub(crate) mod reference;
 pub(crate) mod request;
 pub(crate) mod serve;
 pub(crate) mod token;
-mod version;
+pub(crate) mod version;
 
 use crate::arguments::Command;
 use crate::context::Context;

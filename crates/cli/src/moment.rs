@@ -20,6 +20,18 @@ pub(crate) fn clock_time(milliseconds: u64) -> String {
     format!("{hours:02}:{minutes:02}:{:02}.{fraction:03}", seconds % 60)
 }
 
+/// A moment in milliseconds as a log shows it: the time of day, and for another
+/// day than today its date before it.
+pub(crate) fn at(milliseconds: u64, now: u64) -> String {
+    const DAY: u64 = 86_400;
+    let seconds = milliseconds / 1_000;
+    if seconds / DAY == now / DAY {
+        return clock_time(milliseconds);
+    }
+    let date = rfc3339(seconds);
+    format!("{} {}", date.get(..10).unwrap_or_default(), clock_time(milliseconds))
+}
+
 /// How far `then` is from `now`: `in 4 min 58 s`, `12 s ago`.
 pub(crate) fn relative(then: u64, now: u64) -> String {
     if then > now {
@@ -37,6 +49,8 @@ mod tests {
     fn moments_read_well() {
         assert_eq!(rfc3339(1_700_000_000), "2023-11-14T22:13:20Z");
         assert_eq!(clock_time(1_700_000_000_042), "22:13:20.042");
+        assert_eq!(at(1_700_000_000_042, 1_700_000_100), "22:13:20.042");
+        assert_eq!(at(1_700_000_000_042, 1_700_100_000), "2023-11-14 22:13:20.042");
         assert_eq!(relative(1_300, 1_000), "in 5 min 0 s");
         assert_eq!(relative(988, 1_000), "12 s ago");
     }

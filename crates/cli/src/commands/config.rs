@@ -4,6 +4,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::config::problem::{Problem, ProblemDocument};
@@ -37,8 +38,8 @@ pub(crate) struct WhichConfig {
 }
 
 /// The answer of `keybound config validate`.
-#[derive(Debug, Serialize)]
-struct Validation {
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Validation {
     /// Whether the configuration can be used.
     ok: bool,
     /// The file that was read, or the variable.

@@ -20,7 +20,7 @@ use crate::exit::{Exit, codes};
 use crate::failure::{Failure, Outcome};
 use crate::operator::Operator;
 use crate::profile::Profile;
-use crate::world::local::{Addresses, Local};
+use crate::world::local::{Addresses, Local, write_profile};
 use crate::world::sockets::{Sockets, free_ports};
 use crate::world::{Manner, World, logging};
 use std::path::{Path, PathBuf};
@@ -60,12 +60,12 @@ async fn start(directory: &Path, context: &Context) -> Result<(World, Addresses,
     let mut sockets = Sockets::bind(&local.settings, ErrorDetail::Full).await?;
     sockets.bind_upstream(addresses.upstream).await?;
     let manner = Manner { error_detail: ErrorDetail::Full };
-    let profile = Profile::read(&local.admin)?;
     let world = World::start(local.settings, sockets, Some(local.upstream), manner, &context.clock).await?;
     world
         .ready_within(READY_WITHIN)
         .await
         .map_err(|late| Failure::lifecycle(format!("not ready after {} s: {late}", READY_WITHIN.as_secs())))?;
+    let profile = Profile::read(&write_profile(directory, &addresses)?)?;
     let operator = Operator::of_profile(profile, 10, context)?;
     Ok((world, addresses, operator))
 }

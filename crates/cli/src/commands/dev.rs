@@ -16,7 +16,7 @@ use crate::context::{Context, shown};
 use crate::exit::{Exit, codes};
 use crate::failure::{Failure, Outcome};
 use crate::output::{Report, ink, styled};
-use crate::world::local::{Addresses, Local};
+use crate::world::local::{Addresses, Local, write_profile};
 use crate::world::ports::Ports;
 use crate::world::sockets::Sockets;
 use crate::world::stop::StopSignals;
@@ -73,7 +73,6 @@ pub(crate) fn run(arguments: &DevArguments, context: &Context) -> Outcome {
         let mut sockets = Sockets::bind(&local.settings, ErrorDetail::Full).await?;
         sockets.bind_upstream(addresses.upstream).await?;
         let manner = Manner { error_detail: ErrorDetail::Full };
-        let admin = local.admin.clone();
         let mut world = World::start(local.settings, sockets, Some(local.upstream), manner, &context.clock).await?;
         if let Err(late) = world.ready_within(READY_WITHIN).await {
             world.drain(Duration::ZERO).await;
@@ -85,7 +84,7 @@ pub(crate) fn run(arguments: &DevArguments, context: &Context) -> Outcome {
             control: addresses.control_url(),
             management: format!("http://{}", addresses.management),
             upstream: format!("http://{}", addresses.upstream),
-            profile: admin,
+            profile: write_profile(&directory, &addresses)?,
             shown_directory: shown(&directory, &context.environment),
             data_dir: directory.clone(),
             is_default: arguments.data_dir.is_none(),

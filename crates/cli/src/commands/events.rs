@@ -13,7 +13,7 @@ use crate::context::Context;
 use crate::exit::{Exit, codes};
 use crate::failure::{Failure, Outcome};
 use crate::operator::{Operator, OperatorArguments, segment};
-use crate::output::ink;
+use crate::output::{ink, styled};
 use line::EventLine;
 
 /// What to do with events.
@@ -27,7 +27,7 @@ pub(crate) enum EventsCommand {
 /// Arguments of `keybound events tail`.
 #[derive(Debug, Args)]
 pub(crate) struct TailArguments {
-    /// Begin after this sequence number [default: show the last 20]
+    /// Begin after this sequence number [default: the last 20 of the log]
     #[arg(long, value_name = "N")]
     after: Option<u64>,
 
@@ -74,10 +74,13 @@ async fn tail(arguments: &TailArguments, operator: &Operator, context: &Context)
     let mut left = arguments.limit.unwrap_or(u64::MAX);
     let mut after = match arguments.after {
         Some(after) => after,
-        None => start(arguments, operator).await?,
+        None => start(operator).await?,
     };
     let wait = if arguments.no_follow { 0 } else { WAIT_SECONDS };
-    context.output.note(format_args!("{:#}following {} (stop with Ctrl-C)", ink::DIM, operator.base()));
+    if !arguments.no_follow {
+        let text = format_args!("following {}; stop with Ctrl-C", operator.base());
+        context.output.note(styled(ink::DIM, text));
+    }
     while left > 0 {
         let page = page(arguments, operator, after, wait).await?;
         let ended = arguments.no_follow && page.events.is_empty();
@@ -87,7 +90,7 @@ async fn tail(arguments: &TailArguments, operator: &Operator, context: &Context)
                 break;
             }
             left -= 1;
-            context.output.stream(&EventLine::of(event))?;
+            context.output.stream(&EventLine::of(event, context.clock.now().as_secs()))?;
         }
         if ended {
             break;
@@ -111,24 +114,12 @@ async fn page(arguments: &TailArguments, operator: &Operator, after: u64, wait: 
 }
 
 /// The sequence number after which the last few events stand.
-async fn start(arguments: &TailArguments, operator: &Operator) -> Result<u64, Failure> {
-    let mut after = 0;
-    let mut seen: std::collections::VecDeque<u64> = std::collections::VecDeque::new();
-    loop {
-        let page = page(arguments, operator, after, 0).await?;
-        if page.events.is_empty() {
-            break;
-        }
-        for event in &page.events {
-            let sequence = event.get("sequence").and_then(Value::as_u64).unwrap_or(0);
-            seen.push_back(sequence);
-            if seen.len() > RECENT {
-                seen.pop_front();
-            }
-        }
-        after = page.next;
-    }
-    Ok(seen.front().map_or(after, |first| first.saturating_sub(1)))
+async fn start(operator: &Operator) -> Result<u64, Failure> {
+    // A search that finds nothing has looked at the whole log, and the log
+    // searches by its index: this is the cheap way to learn where it ends.
+    let path = "/v1/events?after=0&limit=1&wait=0&token_id=tok_none";
+    let page: Page = operator.get(path).await?;
+    Ok(page.next.saturating_sub(RECENT))
 }
 
 fn kind(text: &str) -> Result<String, String> {
@@ -140,6 +131,6 @@ fn kind(text: &str) -> Result<String, String> {
 /// Events asked for at once.
 const PAGE: u64 = 500;
 /// Events shown of the past.
-const RECENT: usize = 20;
+const RECENT: u64 = 20;
 /// How long one long poll waits.
 const WAIT_SECONDS: u64 = 25;

@@ -23,6 +23,8 @@ use crate::failure::{Failure, Outcome};
 use crate::input::Input;
 use crate::output::Report;
 
+pub(crate) use explain::Explanation;
+
 /// What to do with proofs.
 #[derive(Debug, Subcommand)]
 pub(crate) enum ProofCommand {

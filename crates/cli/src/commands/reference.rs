@@ -1,6 +1,8 @@
 //! `keybound reference DIR`, hidden: writes the pages of the reference that
 //! are made from the program, so that a test can compare them.
 
+mod shapes;
+
 use std::path::PathBuf;
 
 use clap::{Args, CommandFactory};
@@ -50,6 +52,7 @@ fn command_line() -> String {
     let mut command = Arguments::command().term_width(100).styles(clap::builder::Styles::plain());
     command.build();
     section(&mut page, &mut command, "keybound");
+    page.push_str(&shapes::markdown());
     page
 }
 
@@ -114,6 +117,14 @@ Made from the program itself: `keybound COMMAND --help` prints the same.
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn every_row_says_what_it_means() {
+        for (name, page) in super::pages() {
+            let empty = page.lines().find(|line| line.starts_with('|') && line.ends_with("|  |"));
+            assert_eq!(empty, None, "{name}");
+        }
+    }
+
     #[test]
     fn the_pages_in_the_repository_are_those_this_program_makes() {
         let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/reference");

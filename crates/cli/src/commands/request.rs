@@ -6,8 +6,9 @@ mod printed;
 use std::io::{self, Write};
 
 use clap::Args;
-use http::{HeaderMap, Method};
+use http::Method;
 use keybound_holder::{HolderError, Request, Response};
+use keybound_proto::Cause;
 use keybound_proto::uri::HttpUrl;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -160,16 +161,24 @@ fn print(arguments: &RequestArguments, response: &Response, context: &Context) -
         context.output.bytes(b"\n")?;
     }
     if !good {
-        explain_refusal(&response.headers, context);
+        explain_refusal(response, context);
     }
     Ok(())
 }
 
-/// Says what a refusal's headers hold that a person wants.
-fn explain_refusal(headers: &HeaderMap, context: &Context) {
+/// Says what a person wants to know of a refusal: the check that failed, where
+/// the server tells, and what its headers ask for.
+fn explain_refusal(response: &Response, context: &Context) {
+    let body: serde_json::Value = serde_json::from_slice(&response.body).unwrap_or_default();
+    let cause = body.get("cause").and_then(serde_json::Value::as_str).and_then(Cause::from_id);
+    if let Some(cause) = cause {
+        let refused = styled(ink::BAD, "refused:");
+        context.output.note(format_args!("{refused} {} ({cause})", cause.summary()));
+        context.output.note(format_args!("{} {}", styled(ink::BOLD, "next:"), cause.next_step()));
+    }
     for name in ["www-authenticate", "retry-after", "x-request-id"] {
-        if let Some(value) = headers.get(name).and_then(|value| value.to_str().ok()) {
-            context.output.note(format_args!("{} {value}", styled(ink::DIM, format_args!("{name}:"))));
+        if let Some(value) = response.headers.get(name).and_then(|value| value.to_str().ok()) {
+            context.output.note(styled(ink::DIM, format_args!("{name}: {value}")));
         }
     }
 }

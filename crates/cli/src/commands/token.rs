@@ -21,7 +21,7 @@ use crate::output::{Report, ink, styled};
 use crate::profile::Profile;
 
 pub(crate) use inspect::Inspection;
-pub(crate) use remote::{Introspection, Revocation};
+pub(crate) use remote::Revocation;
 
 /// What to do with tokens.
 #[derive(Debug, Subcommand)]

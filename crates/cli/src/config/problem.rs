@@ -3,6 +3,7 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// Where a value came from.
@@ -35,7 +36,7 @@ pub(crate) struct Problem {
 }
 
 /// A problem as data.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct ProblemDocument {
     /// The key, such as `gateway.route[0].upstream`.
     pub(crate) key: String,

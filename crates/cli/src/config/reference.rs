@@ -34,16 +34,25 @@ impl Table<'_> {
         let about = text(self.schema, "description");
         page.push_str(&format!("\n## `{heading}`\n\n{about}\n\n"));
         page.push_str(&format!("| key | takes | default | meaning |\n|---|---|---|---|\n"));
-        for (key, member) in self.members() {
-            if self.table_of(member).is_none() {
-                self.row(page, key, member);
-            }
+        let keys = self.members().into_iter().filter(|(_, member)| self.table_of(member).is_none());
+        let (required, optional): (Vec<_>, Vec<_>) = keys.partition(|(key, _)| self.requires(key));
+        for (key, member) in required.into_iter().chain(optional) {
+            self.row(page, key, member);
         }
         self.children(page);
     }
 
+    fn requires(&self, key: &str) -> bool {
+        let required = self.schema.get("required").and_then(Json::as_array);
+        required.is_some_and(|all| all.iter().any(|name| name == key))
+    }
+
     fn children(&self, page: &mut String) {
-        for (key, member) in self.members() {
+        let mut members = self.members();
+        // The sections in the order a configuration is written, tables beneath
+        // them by name.
+        members.sort_by_key(|(key, _)| super::show::SECTIONS.iter().position(|section| section == key));
+        for (key, member) in members {
             if let Some((schema, list)) = self.table_of(member) {
                 let name = super::tree::child(&self.name, key);
                 let table = Table {
@@ -58,10 +67,8 @@ impl Table<'_> {
     }
 
     fn row(&self, page: &mut String, key: &str, member: &Json) {
-        let required = self.schema.get("required").and_then(Json::as_array);
-        let is_required = required.is_some_and(|all| all.iter().any(|name| name == key));
         let default = match member.get("default").or_else(|| self.default_of(key)) {
-            _ if is_required => "required".to_owned(),
+            _ if self.requires(key) => "required".to_owned(),
             None | Some(Json::Null) => "none".to_owned(),
             Some(Json::Array(items)) if items.is_empty() => "`[]`".to_owned(),
             Some(value) => format!("`{value}`"),

@@ -60,6 +60,17 @@ impl<'a> Shape<'a> {
         self.kind() == Some("string") || !self.choices().is_empty()
     }
 
+    /// The kind of value the schema takes, in words.
+    pub(crate) fn wanted(self) -> &'static str {
+        match self.kind() {
+            Some("object") => "a table",
+            Some("array") => "an array",
+            Some("integer") => "a number",
+            Some("boolean") => "true or false",
+            _ => "a string",
+        }
+    }
+
     /// Follows references and drops the `null` of an optional key.
     fn resolved(self) -> Self {
         let mut shape = self;
@@ -195,14 +206,7 @@ impl<'a> Shape<'a> {
     }
 
     fn wrong_kind(self, path: &str, node: &Node, value: &Value) -> Problem {
-        let wanted = match self.kind() {
-            Some("object") => "a table",
-            Some("array") => "an array",
-            Some("integer") => "a number",
-            Some("boolean") => "true or false",
-            _ => "a string",
-        };
-        let message = format!("`{}` takes {wanted}, not {}", display(path), value.kind());
+        let message = format!("`{}` takes {}, not {}", display(path), self.wanted(), value.kind());
         let problem = Problem::new(path, node.place.clone(), message);
         match (self.kind(), value) {
             (Some("array"), Value::Table(_)) => problem.help(format!("write `[[{path}]]`")),

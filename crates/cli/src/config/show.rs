@@ -3,6 +3,7 @@
 
 use std::io::{self, Write};
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value as Json;
 
@@ -13,7 +14,7 @@ use super::tree::child;
 use crate::output::{Report, ink, styled};
 
 /// The answer of `keybound config show`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct EffectiveConfig {
     /// The file that was read, or the variable.
     file: String,
@@ -24,20 +25,22 @@ pub(crate) struct EffectiveConfig {
 }
 
 /// One value and its origin.
-#[derive(Debug, Serialize)]
-struct EffectiveValue {
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct EffectiveValue {
     /// The key, such as `gateway.route[0].path`.
     key: String,
     /// The value.
     value: Json,
-    /// `default`, `file:line:column`, or the name of a variable.
+    /// `default`, the file and line, or the name of a variable.
     origin: String,
 }
 
 /// A secret and the variable it comes from.
-#[derive(Debug, Serialize)]
-struct SecretOrigin {
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct SecretOrigin {
+    /// What it is for.
     key: &'static str,
+    /// The variable; its content is never shown.
     variable: &'static str,
 }
 
@@ -103,7 +106,13 @@ fn secrets(loaded: &Loaded) -> Vec<SecretOrigin> {
 fn leaves(loaded: &Loaded, path: &str, value: &Json, values: &mut Vec<EffectiveValue>) {
     match value {
         Json::Object(members) => {
-            for (key, member) in members {
+            // Keys of a table come before its tables, as TOML wants it.
+            let is_table = |value: &Json| match value {
+                Json::Array(items) => items.iter().any(Json::is_object),
+                other => other.is_object(),
+            };
+            let (tables, keys): (Vec<_>, Vec<_>) = members.iter().partition(|(_, value)| is_table(value));
+            for (key, member) in keys.into_iter().chain(tables) {
                 leaves(loaded, &child(path, key), member, values);
             }
         }
@@ -144,4 +153,5 @@ fn section_of(key: &str) -> &str {
     key.rfind('.').map_or("", |end| &key[..end])
 }
 
-const SECTIONS: [&str; 5] = ["store", "issuer", "gateway", "control", "management"];
+/// The sections of the file, in the order they are written.
+pub(crate) const SECTIONS: [&str; 5] = ["store", "issuer", "gateway", "control", "management"];

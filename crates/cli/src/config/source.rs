@@ -174,8 +174,8 @@ fn node(name: &str, path: &[&str], shape: Shape<'_>, text: &str) -> Result<Node,
         });
     }
     Node::parse_variable(name, text).ok_or_else(|| {
-        Problem::new(walked.clone(), place(), format!("`{walked}` takes a TOML value here"))
-            .help(r#"for example ["a", "b"] or true"#)
+        Problem::new(walked.clone(), place(), format!("`{walked}` takes {} here", here.wanted()))
+            .help(r#"write it as TOML: 300, true, ["a", "b"]"#)
     })
 }
 

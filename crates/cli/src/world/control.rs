@@ -7,7 +7,6 @@ use keybound_control::{ControlConfig, SetSigner, Store, router};
 use keybound_edge::listener::Bound;
 use keybound_edge::management::Check;
 use keybound_guard::{EventSink, Guard, GuardConfig, IssuerConfig};
-use keybound_proto::event::Event;
 use keybound_proto::jose::AlgorithmSet;
 use keybound_proto::time::Clock;
 use keybound_proto::uri::HttpUrl;
@@ -30,8 +29,7 @@ pub(super) async fn start(
     let signer = SetSigner::from_store(&store, clock.now())
         .await
         .map_err(|error| Failure::lifecycle(chain(&error)))?;
-    let sink = Arc::new(StoreSink { store: store.clone() });
-    let guard = guard(settings, is_new, sink, clock)?;
+    let guard = guard(settings, is_new, Arc::new(store.clone()), clock)?;
     let config = ControlConfig {
         url: url(settings)?,
         resource: format!("{}/", settings.url),
@@ -86,19 +84,6 @@ fn check(check: keybound_guard::ReadinessCheck) -> Check {
         name: format!("control.{}", check.name),
         ok: check.ok,
         detail: check.detail,
-    }
-}
-
-/// Events of control's own guard go into control's own store, which takes them
-/// without making the guard wait.
-#[derive(Debug)]
-struct StoreSink {
-    store: Store,
-}
-
-impl EventSink for StoreSink {
-    fn record(&self, event: Event) {
-        self.store.append_event_later(&event);
     }
 }
 

@@ -48,8 +48,6 @@ pub(crate) struct Local {
     pub(crate) settings: Settings,
     /// The API behind the gateway.
     pub(crate) upstream: DemoUpstream,
-    /// The operator's profile.
-    pub(crate) admin: PathBuf,
 }
 
 /// The keys and secrets of a directory.
@@ -108,13 +106,10 @@ impl Addresses {
 }
 
 impl Local {
-    /// Makes or reads the keys of a directory, writes the operator's profile,
-    /// and puts the settings together.
+    /// Makes or reads the keys of a directory and puts the settings together.
     pub(crate) fn prepare(directory: &Path, addresses: &Addresses) -> Result<Self, Failure> {
         make_private_directory(directory).map_err(|error| unwritable(directory, &error))?;
         let keys = Keys::open(&directory.join("keys"))?;
-        let admin = directory.join(ADMIN_PROFILE);
-        write_profile(&admin, addresses)?;
         let settings = Settings {
             store: Some(StoreSettings {
                 path: directory.join("keybound.db"),
@@ -133,12 +128,29 @@ impl Local {
             management: Some(addresses.management),
         };
         let upstream = DemoUpstream::new(addresses.upstream, &addresses.gateway_url());
-        Ok(Self {
-            settings,
-            upstream,
-            admin,
-        })
+        Ok(Self { settings, upstream })
     }
+}
+
+/// Writes the operator's profile into the directory of a world that runs, and
+/// answers with its path. It names the ports, which may be others than last
+/// time; so it is written only once the directory is known to be this world's.
+pub(crate) fn write_profile(directory: &Path, addresses: &Addresses) -> Result<PathBuf, Failure> {
+    let path = directory.join(ADMIN_PROFILE);
+    match std::fs::remove_file(&path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(unwritable(&path, &error)),
+        _ => {}
+    }
+    let profile = ProfileFile {
+        issuer: addresses.issuer_url(),
+        client_id: "admin".to_owned(),
+        key: "file:keys/admin.pem".to_owned(),
+        resource: Some(addresses.control_resource()),
+        scope: None,
+        control: Some(addresses.control_url()),
+    };
+    profile.write(&path)?;
+    Ok(path)
 }
 
 impl Keys {
@@ -169,23 +181,6 @@ fn own_key(path: &Path) -> Result<Arc<SoftwareKey>, Failure> {
     let made = key::generate(Algorithm::Es256)?;
     made.create(path).map_err(|error| Failure::config(chain(&error)))?;
     Ok(Arc::new(made))
-}
-
-/// The profile names the ports, which may be others than last time.
-fn write_profile(path: &Path, addresses: &Addresses) -> Result<(), Failure> {
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(unwritable(path, &error)),
-        _ => {}
-    }
-    ProfileFile {
-        issuer: addresses.issuer_url(),
-        client_id: "admin".to_owned(),
-        key: "file:keys/admin.pem".to_owned(),
-        resource: Some(addresses.control_resource()),
-        scope: None,
-        control: Some(addresses.control_url()),
-    }
-    .write(path)
 }
 
 fn issuer(addresses: &Addresses, keys: &Keys) -> Result<IssuerConfig, Failure> {

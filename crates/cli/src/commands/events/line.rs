@@ -11,14 +11,17 @@ use crate::output::{Report, ink, styled};
 
 /// An event as control gave it.
 #[derive(Debug, Serialize)]
-#[serde(transparent)]
 pub(super) struct EventLine {
+    #[serde(flatten)]
     members: Map<String, Value>,
+    /// When the line is printed, in seconds.
+    #[serde(skip)]
+    now: u64,
 }
 
 impl EventLine {
-    pub(super) const fn of(members: Map<String, Value>) -> Self {
-        Self { members }
+    pub(super) const fn of(members: Map<String, Value>, now: u64) -> Self {
+        Self { members, now }
     }
 
     fn text(&self, name: &str) -> Option<&str> {
@@ -37,16 +40,20 @@ impl EventLine {
         match (kind, cause) {
             ("refusals_aggregated", Some(cause)) => format!("{count} requests refused: {cause}"),
             (_, Some(cause)) => format!("{}: {cause}", kind.replace('_', " ")),
-            ("lock_applied", None) => match self.number("propagation_ms") {
-                Some(milliseconds) => format!("lock applied after {milliseconds} ms"),
-                None => "lock applied".to_owned(),
-            },
+            ("lock_applied", None) => {
+                let what = if self.text("reason") == Some("released") { "release" } else { "lock" };
+                match self.number("propagation_ms") {
+                    Some(milliseconds) => format!("{what} applied after {milliseconds} ms"),
+                    None => format!("{what} applied"),
+                }
+            }
             (kind, None) => kind.replace('_', " "),
         }
     }
 
     /// Who and what it is about, shortened where the beginning says enough.
     fn about(&self) -> String {
+        let is_applied = self.text("kind") == Some("lock_applied");
         let request = match (self.text("method"), self.text("path")) {
             (Some(method), Some(path)) => Some(format!("{method} {path}")),
             _ => None,
@@ -55,12 +62,18 @@ impl EventLine {
             request,
             self.text("token_id").map(str::to_owned),
             self.text("jkt").map(|jkt| format!("jkt:{}", jkt.get(..12).unwrap_or(jkt))),
-            self.text("identity").or_else(|| self.text("client_id")).map(|who| format!("by {who}")),
-            self.text("peer").map(|peer| format!("from {peer}")),
-            self.text("reason").map(|reason| format!("“{reason}”")),
+            self.text("identity").or_else(|| self.text("client_id")).map(str::to_owned),
+            self.text("by").map(|who| format!("by {who}")),
+            self.text("peer").map(|peer| format!("from {}", host(peer))),
+            self.text("reason").filter(|_| !is_applied).map(|reason| format!("({reason})")),
         ];
         fields.into_iter().flatten().collect::<Vec<_>>().join("  ")
     }
+}
+
+/// An address without its port, which says nothing about who.
+fn host(peer: &str) -> &str {
+    peer.rsplit_once(':').map_or(peer, |(host, _)| host)
 }
 
 impl Report for EventLine {
@@ -72,7 +85,7 @@ impl Report for EventLine {
             "token_issued" | "unlocked" => ink::GOOD,
             _ => ink::BOLD,
         };
-        let time = moment::clock_time(self.number("time_ms").unwrap_or(0));
+        let time = moment::at(self.number("time_ms").unwrap_or(0), self.now);
         let node = self.text("node").unwrap_or("-");
         writeln!(
             out,

@@ -38,23 +38,31 @@ pub(crate) struct Explanation {
 /// What a proof says of itself.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct ProofFacts {
+    /// The type in the header.
     #[serde(skip_serializing_if = "Option::is_none")]
     typ: Option<String>,
+    /// The signature algorithm in the header.
     #[serde(skip_serializing_if = "Option::is_none")]
     alg: Option<String>,
     /// Thumbprint of the key in the proof.
     #[serde(skip_serializing_if = "Option::is_none")]
     jkt: Option<String>,
+    /// The method it is for.
     #[serde(skip_serializing_if = "Option::is_none")]
     htm: Option<String>,
+    /// The URL it is for.
     #[serde(skip_serializing_if = "Option::is_none")]
     htu: Option<String>,
+    /// When it was made, Unix time in seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     iat: Option<u64>,
+    /// Its identifier.
     #[serde(skip_serializing_if = "Option::is_none")]
     jti: Option<String>,
+    /// Hash of the access token it is for.
     #[serde(skip_serializing_if = "Option::is_none")]
     ath: Option<String>,
+    /// The server nonce it carries.
     #[serde(skip_serializing_if = "Option::is_none")]
     nonce: Option<String>,
 }
@@ -241,9 +249,17 @@ impl Explanation {
         writeln!(out)
     }
 
+    fn skipped(&self) -> impl Iterator<Item = &str> {
+        self.checks.iter().filter(|check| check.verdict == "skipped").map(|check| check.name)
+    }
+
     fn verdict(&self, out: &mut dyn Write) -> io::Result<()> {
         match self.checks.iter().find(|check| check.cause.is_some()) {
-            None => writeln!(out, "{} no check fails", styled(ink::GOOD, "valid:")),
+            None => {
+                let skipped: Vec<&str> = self.skipped().collect();
+                let rest = if skipped.is_empty() { String::new() } else { format!("; not checked: {}", skipped.join(", ")) };
+                writeln!(out, "{} no check fails{rest}", styled(ink::GOOD, "holds:"))
+            }
             Some(first) => {
                 let cause = first.cause.unwrap_or_default();
                 writeln!(out, "{} {} ({cause})", styled(ink::BAD, "refused:"), first.says)

@@ -46,21 +46,28 @@ pub(crate) struct TokenClaims {
     /// Thumbprint of the certificate the token is bound to (`cnf.x5t#S256`).
     #[serde(skip_serializing_if = "Option::is_none")]
     x5t_s256: Option<String>,
+    /// The type in the header.
     #[serde(skip_serializing_if = "Option::is_none")]
     typ: Option<String>,
+    /// The signature algorithm in the header.
     #[serde(skip_serializing_if = "Option::is_none")]
     alg: Option<String>,
+    /// The key identifier in the header.
     #[serde(skip_serializing_if = "Option::is_none")]
     kid: Option<String>,
+    /// Who says to have issued it (`iss`).
     #[serde(skip_serializing_if = "Option::is_none")]
     issuer: Option<String>,
+    /// Whom it is about (`sub`).
     #[serde(skip_serializing_if = "Option::is_none")]
     subject: Option<String>,
+    /// The client it was issued to.
     #[serde(skip_serializing_if = "Option::is_none")]
     client_id: Option<String>,
     /// Resources the token is for.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     audience: Vec<String>,
+    /// Its scopes, separated by spaces.
     #[serde(skip_serializing_if = "Option::is_none")]
     scope: Option<String>,
     /// The handle: names the token and cannot be used as one.

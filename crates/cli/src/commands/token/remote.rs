@@ -23,6 +23,7 @@ use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::{Failure, Outcome, chain};
 use crate::input::Input;
+use crate::moment;
 use crate::operator::{Operator, OperatorArguments, segment};
 use crate::output::{Report, ink, styled};
 use crate::profile::Profile;
@@ -84,9 +85,9 @@ impl FromStr for TokenReference {
 }
 
 /// The answer of `keybound token introspect`.
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, Serialize)]
 #[serde(transparent)]
-pub(crate) struct Introspection {
+struct Introspection {
     /// What the issuer (RFC 7662) or control says about the token.
     answer: Value,
 }
@@ -249,7 +250,12 @@ impl Report for Introspection {
             return writeln!(out, "{}", self.answer);
         };
         for (name, value) in members {
-            let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            let is_moment = matches!(name.as_str(), "exp" | "iat" | "nbf" | "expires_at" | "issued_at");
+            let text = match (value, value.as_u64().filter(|_| is_moment)) {
+                (_, Some(seconds)) => moment::rfc3339(seconds),
+                (Value::String(text), None) => text.clone(),
+                (other, None) => other.to_string(),
+            };
             writeln!(out, "{}  {text}", styled(ink::DIM, format_args!("{name:>14}")))?;
         }
         Ok(())
