@@ -1,0 +1,10 @@
+//! Runs the built program as a user would, in a home directory of its own.
+
+mod config;
+mod demo;
+mod dev;
+mod keys;
+mod program;
+mod proofs;
+mod serve;
+mod usage;
