@@ -25,11 +25,17 @@ use crate::profile::Profile;
 #[derive(Debug, Clone, Args)]
 pub(crate) struct OperatorArguments {
     /// The operator's profile [default: KEYBOUND_PROFILE, then that of `keybound dev`]
-    #[arg(long, value_name = "FILE", help_heading = "Operator")]
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Operator")]
     pub(crate) profile: Option<PathBuf>,
 
     /// Seconds to wait for an answer
-    #[arg(long, value_name = "SECONDS", default_value_t = 30, help_heading = "Operator")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "SECONDS",
+        default_value_t = 30,
+        help_heading = "Operator"
+    )]
     pub(crate) timeout: u64,
 }
 
@@ -57,17 +63,29 @@ impl Operator {
     }
 
     /// The operator of a profile.
-    pub(crate) fn of_profile(profile: Profile, timeout: u64, context: &Context) -> Result<Self, Failure> {
+    pub(crate) fn of_profile(
+        profile: Profile,
+        timeout: u64,
+        context: &Context,
+    ) -> Result<Self, Failure> {
         let shown = profile.path.display();
         let Some(control) = profile.file.control.clone() else {
-            return Err(Failure::config(format!("the profile `{shown}` names no `control`"))
-                .next("add `control = \"http://127.0.0.1:9402\"`, or name another profile"));
+            return Err(
+                Failure::config(format!("the profile `{shown}` names no `control`"))
+                    .next("add `control = \"http://127.0.0.1:9402\"`, or name another profile"),
+            );
         };
         let base = control.trim_end_matches('/').to_owned();
         let identity = Identity {
             profile: None,
             scope: None,
-            resource: Some(profile.file.resource.clone().unwrap_or_else(|| format!("{base}/"))),
+            resource: Some(
+                profile
+                    .file
+                    .resource
+                    .clone()
+                    .unwrap_or_else(|| format!("{base}/")),
+            ),
             timeout,
         };
         Ok(Self {
@@ -78,12 +96,18 @@ impl Operator {
 
     /// Asks, and reads the answer.
     pub(crate) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
-        self.answer(self.request(Method::GET, path, None)?, None).await
+        self.answer(self.request(Method::GET, path, None)?, None)
+            .await
     }
 
     /// Asks for something that may take as long as `within`.
-    pub(crate) async fn wait<T: DeserializeOwned>(&self, path: &str, within: Duration) -> Result<T, Failure> {
-        self.answer(self.request(Method::GET, path, None)?, Some(within)).await
+    pub(crate) async fn wait<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        within: Duration,
+    ) -> Result<T, Failure> {
+        self.answer(self.request(Method::GET, path, None)?, Some(within))
+            .await
     }
 
     /// Sends a JSON document.
@@ -92,12 +116,14 @@ impl Operator {
         path: &str,
         document: &serde_json::Value,
     ) -> Result<T, Failure> {
-        self.answer(self.request(Method::POST, path, Some(document))?, None).await
+        self.answer(self.request(Method::POST, path, Some(document))?, None)
+            .await
     }
 
     /// Removes something.
     pub(crate) async fn delete<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
-        self.answer(self.request(Method::DELETE, path, None)?, None).await
+        self.answer(self.request(Method::DELETE, path, None)?, None)
+            .await
     }
 
     /// Origin of the control plane.
@@ -105,14 +131,25 @@ impl Operator {
         &self.base
     }
 
-    fn request(&self, method: Method, path: &str, document: Option<&serde_json::Value>) -> Result<Request, Failure> {
+    fn request(
+        &self,
+        method: Method,
+        path: &str,
+        document: Option<&serde_json::Value>,
+    ) -> Result<Request, Failure> {
         let address = format!("{}{path}", self.base);
-        let url = HttpUrl::parse(&address)
-            .map_err(|error| Failure::config(format!("the profile's `control` makes no address of `{address}`: {error}")))?;
+        let url = HttpUrl::parse(&address).map_err(|error| {
+            Failure::config(format!(
+                "the profile's `control` makes no address of `{address}`: {error}"
+            ))
+        })?;
         let mut headers = HeaderMap::new();
         let body = document.map(ToString::to_string).unwrap_or_default();
         if document.is_some() {
-            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            headers.insert(
+                header::CONTENT_TYPE,
+                HeaderValue::from_static("application/json"),
+            );
         }
         Ok(Request {
             method,
@@ -122,7 +159,11 @@ impl Operator {
         })
     }
 
-    async fn answer<T: DeserializeOwned>(&self, request: Request, within: Option<Duration>) -> Result<T, Failure> {
+    async fn answer<T: DeserializeOwned>(
+        &self,
+        request: Request,
+        within: Option<Duration>,
+    ) -> Result<T, Failure> {
         let holder = &self.client.holder;
         let response = match within {
             Some(limit) => holder.send_within(request, limit).await,
@@ -144,8 +185,17 @@ pub(crate) fn segment(text: &str) -> String {
 
 fn refusal(response: &Response) -> Failure {
     let problem: Problem = serde_json::from_slice(&response.body).unwrap_or_default();
-    let header = |name: &str| response.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
-    let said = problem.detail.or(problem.title).unwrap_or_else(|| response.status.to_string());
+    let header = |name: &str| {
+        response
+            .headers
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+            .map(str::to_owned)
+    };
+    let said = problem
+        .detail
+        .or(problem.title)
+        .unwrap_or_else(|| response.status.to_string());
     let cause = problem.cause.as_deref().and_then(Cause::from_id);
     let message = match &problem.cause {
         Some(id) => format!("control refused: {said} ({id})"),
