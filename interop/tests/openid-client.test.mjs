@@ -42,7 +42,9 @@ describe('openid-client', () => {
   }
 
   async function withSecret() {
-    return register({ token_endpoint_auth_method: 'client_secret_basic' });
+    // The library's own default is to send the secret in the body, which the issuer does not take.
+    const metadata = { token_endpoint_auth_method: 'client_secret_basic' };
+    return register(metadata, client.ClientSecretBasic());
   }
 
   function grant(configuration, DPoP, scope = 'approvals:read approvals:write') {
