@@ -79,7 +79,6 @@ struct Control {
 }
 
 /// The service: admin API, events, Shared Signals, discovery.
-#[must_use]
 pub fn router(config: ControlConfig, store: Store, clock: Arc<dyn Clock>) -> Router {
     let control = Arc::new(Control {
         config,

@@ -37,7 +37,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 #[derive(Debug)]
 pub(super) enum Engine {
-    Inline(Mutex<Writer>),
+    Inline(Box<Mutex<Writer>>),
     Thread {
         /// `None` only while dropping.
         queue: Option<SyncSender<Box<dyn Job>>>,
@@ -47,7 +47,7 @@ pub(super) enum Engine {
 
 impl Engine {
     pub(super) fn inline(writer: Writer) -> Self {
-        Self::Inline(Mutex::new(writer))
+        Self::Inline(Box::new(Mutex::new(writer)))
     }
 
     pub(super) fn spawn(writer: Writer) -> std::io::Result<Self> {

@@ -163,7 +163,7 @@ impl Store {
 }
 
 impl Work<'_> {
-    fn put_stream(&mut self, stream: &StreamRecord) -> Result<(), Failure> {
+    fn put_stream(&self, stream: &StreamRecord) -> Result<(), Failure> {
         self.connection.execute(
             "DELETE FROM stream_acks WHERE stream_id IN (SELECT stream_id FROM streams WHERE receiver = ?1)",
             [&stream.receiver],

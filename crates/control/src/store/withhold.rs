@@ -190,7 +190,7 @@ impl Store {
     ///
     /// [`StoreError::Unavailable`], [`StoreError::Corrupt`].
     pub async fn locks(&self) -> Result<Vec<LockRecord>, StoreError> {
-        self.read(|connection| load_all(connection)).await
+        self.read(load_all).await
     }
 
     /// Why the token, its key or its identity must be refused; `None` when
