@@ -13,7 +13,9 @@ use clap::Args;
 use keybound_custody::KeyFileError;
 use keybound_holder::discovery::{self, ProtectedResource};
 use keybound_holder::registration::{self, RegisteredAuthentication, RegistrationRequest};
-use keybound_holder::{ClientAuthentication, Holder, HolderConfig, HolderError, HttpClient, Timeouts};
+use keybound_holder::{
+    ClientAuthentication, Holder, HolderConfig, HolderError, HttpClient, Timeouts,
+};
 use keybound_proto::jose::{Algorithm, Signer};
 use keybound_proto::token::TokenHash;
 use keybound_proto::uri::HttpUrl;
@@ -41,7 +43,12 @@ pub(crate) struct Identity {
     pub(crate) resource: Option<String>,
 
     /// Seconds to wait for an answer
-    #[arg(long, value_name = "SECONDS", default_value_t = 30, help_heading = "Identity")]
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        default_value_t = 30,
+        help_heading = "Identity"
+    )]
     pub(crate) timeout: u64,
 }
 
@@ -58,31 +65,57 @@ pub(crate) struct Client {
 
 impl Client {
     /// The client for requests to `url`.
-    pub(crate) async fn for_url(url: &HttpUrl, identity: &Identity, context: &Context) -> Result<Self, Failure> {
+    pub(crate) async fn for_url(
+        url: &HttpUrl,
+        identity: &Identity,
+        context: &Context,
+    ) -> Result<Self, Failure> {
         let http = HttpClient::new(identity.timeouts()).map_err(failure)?;
         if let Some(profile) = Profile::named(identity.profile.as_deref(), context)? {
             // A profile without a resource asks the server what it is called;
             // one that says nothing has a name only its operator knows.
-            let resource = match identity.resource.clone().or_else(|| profile.file.resource.clone()) {
+            let resource = match identity
+                .resource
+                .clone()
+                .or_else(|| profile.file.resource.clone())
+            {
                 Some(resource) => Some(resource),
-                None => discovery::protected_resource(&http, url).await.ok().map(resource_of),
+                None => discovery::protected_resource(&http, url)
+                    .await
+                    .ok()
+                    .map(resource_of),
             };
             return Self::new(profile, resource, identity, context, false);
         }
-        let found = discovery::protected_resource(&http, url).await.map_err(|error| no_identity(url, error))?;
+        let found = discovery::protected_resource(&http, url)
+            .await
+            .map_err(|error| no_identity(url, error))?;
         let Some(issuer) = found.authorization_servers.first().cloned() else {
-            return Err(Failure::authentication(format!("`{}` names no issuer", found.resource.as_str()))
-                .next("name a profile with --profile"));
+            return Err(Failure::authentication(format!(
+                "`{}` names no issuer",
+                found.resource.as_str()
+            ))
+            .next("name a profile with --profile"));
         };
-        let resource = identity.resource.clone().unwrap_or_else(|| resource_of(found));
+        let resource = identity
+            .resource
+            .clone()
+            .unwrap_or_else(|| resource_of(found));
         let profile = registered(&issuer, &http, context).await?;
         Self::new(profile, Some(resource), identity, context, true)
     }
 
     /// The client of a profile, for the resource the profile or the command
     /// names.
-    pub(crate) fn of_profile(profile: Profile, identity: &Identity, context: &Context) -> Result<Self, Failure> {
-        let resource = identity.resource.clone().or_else(|| profile.file.resource.clone());
+    pub(crate) fn of_profile(
+        profile: Profile,
+        identity: &Identity,
+        context: &Context,
+    ) -> Result<Self, Failure> {
+        let resource = identity
+            .resource
+            .clone()
+            .or_else(|| profile.file.resource.clone());
         Self::new(profile, resource, identity, context, false)
     }
 
@@ -103,7 +136,10 @@ impl Client {
             },
             proof_key: Arc::clone(&profile.key),
             resource,
-            scope: identity.scope.clone().or_else(|| profile.file.scope.clone()),
+            scope: identity
+                .scope
+                .clone()
+                .or_else(|| profile.file.scope.clone()),
             timeouts: identity.timeouts(),
         };
         let holder = Holder::new(config, Arc::clone(&context.clock)).map_err(failure)?;
@@ -118,7 +154,8 @@ impl Client {
     /// program had registered for itself, as after its store was removed. Then
     /// the registration is forgotten and the same key may register again.
     pub(crate) fn forgets_registration(&self, error: &HolderError) -> bool {
-        let unknown = matches!(error, HolderError::Refused { error, .. } if error == "invalid_client");
+        let unknown =
+            matches!(error, HolderError::Refused { error, .. } if error == "invalid_client");
         self.automatic && unknown && std::fs::remove_file(&self.profile.path).is_ok()
     }
 }
@@ -138,15 +175,15 @@ impl Identity {
 pub(crate) fn failure(error: HolderError) -> Failure {
     let message = chain(&error);
     match &error {
-        HolderError::Unreachable { .. } | HolderError::Interrupted => {
-            Failure::unreachable(message).next("check that the server runs; `keybound dev` starts everything on loopback")
-        }
-        HolderError::Refused { status, error, .. } if error == "invalid_client" || *status == 401 => {
+        HolderError::Unreachable { .. } | HolderError::Interrupted => Failure::unreachable(message)
+            .next("check that the server runs; `keybound dev` starts everything on loopback"),
+        HolderError::Refused { status, error, .. }
+            if error == "invalid_client" || *status == 401 =>
+        {
             Failure::authentication(message).next("check the client id and key of the profile")
         }
-        HolderError::Refused { .. } => {
-            Failure::refused(message).next("the operator sees the cause with `keybound events tail`")
-        }
+        HolderError::Refused { .. } => Failure::refused(message)
+            .next("the operator sees the cause with `keybound events tail`"),
         HolderError::MetadataMissing { .. } => Failure::not_found(message),
         HolderError::NotBound { .. }
         | HolderError::IssuerMismatch { .. }
@@ -183,28 +220,55 @@ pub(crate) fn known_at(issuer: &HttpUrl, context: &Context) -> Result<Profile, F
     if path.exists() {
         return Profile::read(&path);
     }
-    Err(Failure::authentication(format!("this machine has no client at the issuer `{}`", issuer.as_str()))
-        .next("name a profile with --profile or KEYBOUND_PROFILE"))
+    Err(Failure::authentication(format!(
+        "this machine has no client at the issuer `{}`",
+        issuer.as_str()
+    ))
+    .next("name a profile with --profile or KEYBOUND_PROFILE"))
 }
 
 /// Posts a form and reads a successful answer.
-pub(crate) async fn post_form(endpoint: &HttpUrl, form: &[(&str, &str)], timeout: u64) -> Result<Vec<u8>, Failure> {
-    let unreachable = |error: reqwest::Error| Failure::unreachable(format!("no answer from `{}`: {}", endpoint.as_str(), chain(&error)));
+pub(crate) async fn post_form(
+    endpoint: &HttpUrl,
+    form: &[(&str, &str)],
+    timeout: u64,
+) -> Result<Vec<u8>, Failure> {
+    let unreachable = |error: reqwest::Error| {
+        Failure::unreachable(format!(
+            "no answer from `{}`: {}",
+            endpoint.as_str(),
+            chain(&error)
+        ))
+    };
     let http = reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())
         .no_proxy()
         .timeout(Duration::from_secs(timeout.max(1)))
         .build()
         .map_err(|error| Failure::internal(chain(&error)))?;
-    let response = http.post(endpoint.as_str()).form(form).send().await.map_err(unreachable)?;
+    let response = http
+        .post(endpoint.as_str())
+        .form(form)
+        .send()
+        .await
+        .map_err(unreachable)?;
     let status = response.status();
-    let request_id = response.headers().get("x-request-id").and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let request_id = response
+        .headers()
+        .get("x-request-id")
+        .and_then(|value| value.to_str().ok())
+        .map(str::to_owned);
     let body = response.bytes().await.map_err(unreachable)?;
     if status.is_success() {
         return Ok(body.to_vec());
     }
     let error: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
-    let said = |name: &str| error.get(name).and_then(serde_json::Value::as_str).map(|text| format!(": {text}"));
+    let said = |name: &str| {
+        error
+            .get(name)
+            .and_then(serde_json::Value::as_str)
+            .map(|text| format!(": {text}"))
+    };
     let message = format!(
         "the issuer refused with status {status}{}{}",
         said("error").unwrap_or_default(),
@@ -214,11 +278,18 @@ pub(crate) async fn post_form(endpoint: &HttpUrl, form: &[(&str, &str)], timeout
 }
 
 fn own_directory(issuer: &HttpUrl, context: &Context) -> Result<PathBuf, Failure> {
-    Ok(context.data_home()?.join("holder").join(directory_name(issuer)))
+    Ok(context
+        .data_home()?
+        .join("holder")
+        .join(directory_name(issuer)))
 }
 
 /// The client this program registered for itself at an issuer, or a new one.
-async fn registered(issuer: &HttpUrl, http: &HttpClient, context: &Context) -> Result<Profile, Failure> {
+async fn registered(
+    issuer: &HttpUrl,
+    http: &HttpClient,
+    context: &Context,
+) -> Result<Profile, Failure> {
     let directory = own_directory(issuer, context)?;
     let path = directory.join(CLIENT_FILE);
     if path.exists() {
@@ -226,18 +297,28 @@ async fn registered(issuer: &HttpUrl, http: &HttpClient, context: &Context) -> R
     }
     make_private_directory(&directory).map_err(|error| unwritable(&directory, &error))?;
     let key = own_key(&directory.join("key.pem"))?;
-    let server = discovery::authorization_server(http, issuer).await.map_err(failure)?;
+    let server = discovery::authorization_server(http, issuer)
+        .await
+        .map_err(failure)?;
     let Some(endpoint) = server.registration_endpoint else {
-        return Err(Failure::authentication(format!("the issuer `{}` registers no clients", issuer.as_str()))
-            .next("ask its operator for a client, and name it in a profile (--profile)"));
+        return Err(Failure::authentication(format!(
+            "the issuer `{}` registers no clients",
+            issuer.as_str()
+        ))
+        .next("ask its operator for a client, and name it in a profile (--profile)"));
     };
     let request = RegistrationRequest {
         client_name: Some("keybound command line".to_owned()),
-        authentication: RegisteredAuthentication::PrivateKeyJwt(key.public_key().clone(), key.algorithm()),
+        authentication: RegisteredAuthentication::PrivateKeyJwt(
+            key.public_key().clone(),
+            key.algorithm(),
+        ),
         scope: None,
         initial_access_token: None,
     };
-    let registration = registration::register(http, &endpoint, &request).await.map_err(failure)?;
+    let registration = registration::register(http, &endpoint, &request)
+        .await
+        .map_err(failure)?;
     let file = ProfileFile {
         issuer: issuer.as_str().to_owned(),
         client_id: registration.client_id,
@@ -247,9 +328,18 @@ async fn registered(issuer: &HttpUrl, http: &HttpClient, context: &Context) -> R
         control: None,
     };
     file.write(&path)?;
-    let (thumbprint, place) = (key.public_key().thumbprint(), shown(&directory, &context.environment));
-    context.output.note(format_args!("registered with {} as {}", issuer.as_str(), file.client_id));
-    context.output.note(format_args!("the key {thumbprint} stays in {place}"));
+    let (thumbprint, place) = (
+        key.public_key().thumbprint(),
+        shown(&directory, &context.environment),
+    );
+    context.output.note(format_args!(
+        "registered with {} as {}",
+        issuer.as_str(),
+        file.client_id
+    ));
+    context
+        .output
+        .note(format_args!("the key {thumbprint} stays in {place}"));
     Profile::read(&path)
 }
 
@@ -274,7 +364,13 @@ fn directory_name(issuer: &HttpUrl) -> String {
         .split_once("://")
         .map_or(text, |(_, rest)| rest)
         .chars()
-        .map(|character| if character.is_ascii_alphanumeric() || character == '.' { character } else { '_' })
+        .map(|character| {
+            if character.is_ascii_alphanumeric() || character == '.' {
+                character
+            } else {
+                '_'
+            }
+        })
         .take(64)
         .collect();
     let hash = TokenHash::of(text.as_bytes()).to_hex();
@@ -290,7 +386,10 @@ mod tests {
     #[test]
     fn distinct_issuers_have_distinct_directories() {
         let name = |text: &str| directory_name(&HttpUrl::parse(text).expect("a URL"));
-        assert_ne!(name("http://127.0.0.1:9400/a_b"), name("http://127.0.0.1:9400/a/b"));
+        assert_ne!(
+            name("http://127.0.0.1:9400/a_b"),
+            name("http://127.0.0.1:9400/a/b")
+        );
         assert!(name("http://127.0.0.1:9400").starts_with("127.0.0.1_9400-"));
         assert!(!name("https://a.example/../..").contains('/'));
     }

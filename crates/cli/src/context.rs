@@ -46,14 +46,20 @@ impl Context {
     }
 
     /// Runs a command's work on a single-threaded runtime: enough for a client.
-    pub(crate) fn block_on<T>(&self, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    pub(crate) fn block_on<T>(
+        &self,
+        work: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Failure> {
         let mut builder = tokio::runtime::Builder::new_current_thread();
         let runtime = builder.enable_all().build().map_err(no_runtime)?;
         runtime.block_on(work)
     }
 
     /// Runs services on one thread per core.
-    pub(crate) fn serve<T>(&self, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    pub(crate) fn serve<T>(
+        &self,
+        work: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Failure> {
         let mut builder = tokio::runtime::Builder::new_multi_thread();
         let runtime = builder.enable_all().build().map_err(no_runtime)?;
         runtime.block_on(work)
@@ -63,7 +69,10 @@ impl Context {
 /// A path as messages show it: `~` for the home directory.
 pub(crate) fn shown(path: &Path, environment: &Environment) -> String {
     let home = environment.path("HOME");
-    match home.as_deref().and_then(|home| path.strip_prefix(home).ok()) {
+    match home
+        .as_deref()
+        .and_then(|home| path.strip_prefix(home).ok())
+    {
         Some(rest) => format!("~/{}", rest.display()),
         None => path.display().to_string(),
     }

@@ -14,10 +14,6 @@ pub(crate) struct Environment {
 impl Environment {
     /// Reads the process environment. Names or values that are not Unicode are
     /// left out: none of ours can be.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the command line is where the environment is read, and this is the one place"
-    )]
     pub(crate) fn read() -> Self {
         let unicode = |(name, value): (OsString, OsString)| {
             Some((name.into_string().ok()?, value.into_string().ok()?))

@@ -87,7 +87,9 @@ impl Exit {
 pub(crate) fn codes(of_command: &[Exit]) -> String {
     let mut text = String::from("Exit codes:");
     for exit in Exit::ALL {
-        if of_command.contains(&exit) || matches!(exit, Exit::Success | Exit::Usage | Exit::Internal) {
+        if of_command.contains(&exit)
+            || matches!(exit, Exit::Success | Exit::Usage | Exit::Internal)
+        {
             text.push_str(&format!("\n  {:<3}{}", exit.code(), exit.meaning()));
         }
     }

@@ -26,7 +26,9 @@ impl FromStr for Input {
             Some("" | "-") => Ok(Self::Stdin),
             Some(path) => Ok(Self::File(PathBuf::from(path))),
             None if text == "-" => Ok(Self::Stdin),
-            None => Err("give `-` for standard input or `@file`; what stands on the command line is readable by others"),
+            None => Err(
+                "give `-` for standard input or `@file`; what stands on the command line is readable by others",
+            ),
         }
     }
 }

@@ -30,10 +30,6 @@ use crate::exit::Exit;
 use crate::failure::{Failure, Outcome};
 use crate::output::Output;
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "arguments are read here and nowhere else"
-)]
 fn main() -> ExitCode {
     let line: Vec<OsString> = std::env::args_os().collect();
     let arguments = match arguments::parse(&line) {

@@ -29,7 +29,11 @@ pub(crate) fn at(milliseconds: u64, now: u64) -> String {
         return clock_time(milliseconds);
     }
     let date = rfc3339(seconds);
-    format!("{} {}", date.get(..10).unwrap_or_default(), clock_time(milliseconds))
+    format!(
+        "{} {}",
+        date.get(..10).unwrap_or_default(),
+        clock_time(milliseconds)
+    )
 }
 
 /// How far `then` is from `now`: `in 4 min 58 s`, `12 s ago`.
@@ -50,7 +54,10 @@ mod tests {
         assert_eq!(rfc3339(1_700_000_000), "2023-11-14T22:13:20Z");
         assert_eq!(clock_time(1_700_000_000_042), "22:13:20.042");
         assert_eq!(at(1_700_000_000_042, 1_700_000_100), "22:13:20.042");
-        assert_eq!(at(1_700_000_000_042, 1_700_100_000), "2023-11-14 22:13:20.042");
+        assert_eq!(
+            at(1_700_000_000_042, 1_700_100_000),
+            "2023-11-14 22:13:20.042"
+        );
         assert_eq!(relative(1_300, 1_000), "in 5 min 0 s");
         assert_eq!(relative(988, 1_000), "12 s ago");
     }

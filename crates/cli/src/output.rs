@@ -115,9 +115,16 @@ impl Output {
             say(document.unwrap_or_else(|_| failure.message().to_owned()));
             return;
         }
-        say(format_args!("{} {}", styled(ink::BAD, "error:"), failure.message()));
+        say(format_args!(
+            "{} {}",
+            styled(ink::BAD, "error:"),
+            failure.message()
+        ));
         if let Some(request) = failure.request() {
-            say(format_args!("{} {request}", styled(ink::BOLD, "request id:")));
+            say(format_args!(
+                "{} {request}",
+                styled(ink::BOLD, "request id:")
+            ));
         }
         if let Some(next) = failure.next_step() {
             say(format_args!("{} {next}", styled(ink::BOLD, "next:")));
@@ -140,7 +147,9 @@ fn finish(written: io::Result<()>) -> Result<(), Failure> {
     match written {
         Ok(()) => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => std::process::exit(0),
-        Err(error) => Err(Failure::internal(format!("cannot write to stdout: {error}"))),
+        Err(error) => Err(Failure::internal(format!(
+            "cannot write to stdout: {error}"
+        ))),
     }
 }
 

@@ -55,7 +55,9 @@ impl ProfileFile {
     /// Writes the profile into a new file of mode 0600.
     pub(crate) fn write(&self, path: &Path) -> Result<(), Failure> {
         let text = toml::to_string(self).map_err(|error| Failure::internal(error.to_string()))?;
-        let text = format!("# Who `keybound` is towards this issuer. The key stays in its own file.\n{text}");
+        let text = format!(
+            "# Who `keybound` is towards this issuer. The key stays in its own file.\n{text}"
+        );
         write_private(path, text.as_bytes()).map_err(|error| crate::input::unwritable(path, &error))
     }
 }
@@ -86,15 +88,22 @@ impl Profile {
     /// Reads a profile and opens its key.
     pub(crate) fn read(path: &Path) -> Result<Self, Failure> {
         let shown = path.display();
-        let text = std::fs::read_to_string(path)
-            .map_err(|error| Failure::config(format!("cannot read the profile `{shown}`: {error}")))?;
-        let file: ProfileFile = toml::from_str(&text)
-            .map_err(|error| Failure::config(format!("the profile `{shown}` does not hold: {}", error.message())))?;
-        let issuer = HttpUrl::parse(&file.issuer)
-            .map_err(|error| Failure::config(format!("the profile `{shown}` has a bad `issuer`: {error}")))?;
-        let directory = path.parent().unwrap_or(Path::new(""));
-        let key_path = keybound_custody::file_path(&file.key)
-            .map_err(|error| Failure::config(format!("the profile `{shown}` has a bad `key`: {error}")))?;
+        let text = std::fs::read_to_string(path).map_err(|error| {
+            Failure::config(format!("cannot read the profile `{shown}`: {error}"))
+        })?;
+        let file: ProfileFile = toml::from_str(&text).map_err(|error| {
+            Failure::config(format!(
+                "the profile `{shown}` does not hold: {}",
+                error.message()
+            ))
+        })?;
+        let issuer = HttpUrl::parse(&file.issuer).map_err(|error| {
+            Failure::config(format!("the profile `{shown}` has a bad `issuer`: {error}"))
+        })?;
+        let directory = path.parent().unwrap_or_else(|| Path::new(""));
+        let key_path = keybound_custody::file_path(&file.key).map_err(|error| {
+            Failure::config(format!("the profile `{shown}` has a bad `key`: {error}"))
+        })?;
         let key = Arc::new(key::load(&directory.join(key_path))?);
         Ok(Self {
             file,

@@ -70,8 +70,15 @@ impl World {
             management: Management::new(),
             readiness: Vec::new(),
         };
-        let is_new = settings.store.as_ref().is_some_and(|store| !store.path.exists());
-        let store = settings.store.as_ref().map(|store| open_store(store, clock)).transpose()?;
+        let is_new = settings
+            .store
+            .as_ref()
+            .is_some_and(|store| !store.path.exists());
+        let store = settings
+            .store
+            .as_ref()
+            .map(|store| open_store(store, clock))
+            .transpose()?;
         if let (Some(issuer), Some(store)) = (settings.issuer, store.clone()) {
             issuer::start(&mut world, issuer, store, sockets.issuer, manner, clock).await?;
         }
@@ -96,7 +103,11 @@ impl World {
 
     /// Answers once `stop` has resolved and everything in flight was answered,
     /// or `patience` has passed.
-    pub(crate) async fn run_until(mut self, stop: impl Future<Output = ()>, patience: Duration) -> Drained {
+    pub(crate) async fn run_until(
+        mut self,
+        stop: impl Future<Output = ()>,
+        patience: Duration,
+    ) -> Drained {
         stop.await;
         self.drain(patience).await
     }
@@ -136,7 +147,11 @@ impl World {
         let workers = async { while self.workers.join_next().await.is_some() {} };
         drop(tokio::time::timeout(WORKERS_END_WITHIN, workers).await);
         self.workers.abort_all();
-        if cut == 0 { Drained::Clean } else { Drained::Cut { connections: cut } }
+        if cut == 0 {
+            Drained::Clean
+        } else {
+            Drained::Cut { connections: cut }
+        }
     }
 
     /// Serves on a bound socket.

@@ -10,7 +10,9 @@ use crate::failure::Outcome;
 
 /// Arguments of `keybound completions`.
 #[derive(Debug, Args)]
-#[command(after_help = "For bash: keybound completions bash > ~/.local/share/bash-completion/completions/keybound")]
+#[command(
+    after_help = "For bash: keybound completions bash > ~/.local/share/bash-completion/completions/keybound"
+)]
 pub(crate) struct CompletionsArguments {
     /// The shell
     #[arg(value_enum)]

@@ -82,21 +82,29 @@ fn validate(which: &WhichConfig, context: &Context) -> Outcome {
     let (name, problems) = match checked {
         Ok((loaded, (settings, warnings))) => {
             let listeners = settings.listeners();
-            let listeners = listeners.iter().map(|(key, address)| format!("{key} = {address}")).collect();
+            let listeners = listeners
+                .iter()
+                .map(|(key, address)| format!("{key} = {address}"))
+                .collect();
             let validation = Validation::new(&loaded.name, &[], &warnings, listeners);
             context.output.report(&validation)?;
             return Ok(Exit::Success);
         }
-        Err(ConfigError::Invalid { name, problems }) if context.output.is_json() => (name, problems),
+        Err(ConfigError::Invalid { name, problems }) if context.output.is_json() => {
+            (name, problems)
+        }
         Err(error) => return Err(error.into()),
     };
-    context.output.report(&Validation::new(&name, &problems, &[], Vec::new()))?;
+    context
+        .output
+        .report(&Validation::new(&name, &problems, &[], Vec::new()))?;
     Ok(Exit::Usage)
 }
 
 impl Validation {
     fn new(name: &str, problems: &[Problem], warnings: &[Problem], listeners: Vec<String>) -> Self {
-        let documents = |list: &[Problem]| list.iter().map(|problem| problem.document(name)).collect();
+        let documents =
+            |list: &[Problem]| list.iter().map(|problem| problem.document(name)).collect();
         Self {
             ok: problems.is_empty(),
             file: Some(name.to_owned()),

@@ -53,18 +53,38 @@ pub(crate) fn run(_: &DemoArguments, context: &Context) -> Outcome {
     })
 }
 
-async fn start(directory: &Path, context: &Context) -> Result<(World, Addresses, Operator), Failure> {
+async fn start(
+    directory: &Path,
+    context: &Context,
+) -> Result<(World, Addresses, Operator), Failure> {
     let [issuer, gateway, control, management, upstream] = free_ports().await?;
-    let addresses = Addresses { issuer, gateway, control, management, upstream };
+    let addresses = Addresses {
+        issuer,
+        gateway,
+        control,
+        management,
+        upstream,
+    };
     let local = Local::prepare(directory, &addresses)?;
     let mut sockets = Sockets::bind(&local.settings, ErrorDetail::Full).await?;
     sockets.bind_upstream(addresses.upstream).await?;
-    let manner = Manner { error_detail: ErrorDetail::Full };
-    let world = World::start(local.settings, sockets, Some(local.upstream), manner, &context.clock).await?;
-    world
-        .ready_within(READY_WITHIN)
-        .await
-        .map_err(|late| Failure::lifecycle(format!("not ready after {} s: {late}", READY_WITHIN.as_secs())))?;
+    let manner = Manner {
+        error_detail: ErrorDetail::Full,
+    };
+    let world = World::start(
+        local.settings,
+        sockets,
+        Some(local.upstream),
+        manner,
+        &context.clock,
+    )
+    .await?;
+    world.ready_within(READY_WITHIN).await.map_err(|late| {
+        Failure::lifecycle(format!(
+            "not ready after {} s: {late}",
+            READY_WITHIN.as_secs()
+        ))
+    })?;
     let profile = Profile::read(&write_profile(directory, &addresses)?)?;
     let operator = Operator::of_profile(profile, 10, context)?;
     Ok((world, addresses, operator))

@@ -72,11 +72,23 @@ pub(crate) fn run(arguments: &DevArguments, context: &Context) -> Outcome {
         let local = Local::prepare(&directory, &addresses)?;
         let mut sockets = Sockets::bind(&local.settings, ErrorDetail::Full).await?;
         sockets.bind_upstream(addresses.upstream).await?;
-        let manner = Manner { error_detail: ErrorDetail::Full };
-        let mut world = World::start(local.settings, sockets, Some(local.upstream), manner, &context.clock).await?;
+        let manner = Manner {
+            error_detail: ErrorDetail::Full,
+        };
+        let mut world = World::start(
+            local.settings,
+            sockets,
+            Some(local.upstream),
+            manner,
+            &context.clock,
+        )
+        .await?;
         if let Err(late) = world.ready_within(READY_WITHIN).await {
             world.drain(Duration::ZERO).await;
-            return Err(Failure::lifecycle(format!("not ready after {} s: {late}", READY_WITHIN.as_secs())));
+            return Err(Failure::lifecycle(format!(
+                "not ready after {} s: {late}",
+                READY_WITHIN.as_secs()
+            )));
         }
         context.output.report(&DevAddresses {
             issuer: addresses.issuer_url(),
@@ -95,11 +107,22 @@ pub(crate) fn run(arguments: &DevArguments, context: &Context) -> Outcome {
 
 impl Report for DevAddresses {
     fn human(&self, out: &mut dyn Write) -> io::Result<()> {
-        writeln!(out, "{}", styled(ink::BOLD, "keybound dev: everything on loopback, until you press Ctrl-C"))?;
+        writeln!(
+            out,
+            "{}",
+            styled(
+                ink::BOLD,
+                "keybound dev: everything on loopback, until you press Ctrl-C"
+            )
+        )?;
         writeln!(out)?;
         let places = [
             ("issuer", &self.issuer, "anyone here may register a client"),
-            ("gateway", &self.gateway, "/approvals and /reports, for bound tokens only"),
+            (
+                "gateway",
+                &self.gateway,
+                "/approvals and /reports, for bound tokens only",
+            ),
             ("control", &self.control, "locks, revocation, events"),
             ("health", &self.management, "/readyz?verbose and /metrics"),
         ];
@@ -126,23 +149,33 @@ impl DevAddresses {
             format!(" --profile {}", self.profile.display())
         };
         [
-            ("a key is made, a token obtained, the request signed: 200", format!("keybound request GET {approvals}")),
+            (
+                "a key is made, a token obtained, the request signed: 200",
+                format!("keybound request GET {approvals}"),
+            ),
             (
                 "decide something with it",
                 format!("keybound request POST {approvals} id=1 decision=approve"),
             ),
             (
                 "the same kind of token, stolen and sent by somebody without the key: 401",
-                format!("curl -i -H \"Authorization: Bearer $(keybound token get --raw {approvals})\" {approvals}"),
+                format!(
+                    "curl -i -H \"Authorization: Bearer $(keybound token get --raw {approvals})\" {approvals}"
+                ),
             ),
-            ("see the attempt, and whatever comes next", format!("keybound events tail{operator}")),
+            (
+                "see the attempt, and whatever comes next",
+                format!("keybound events tail{operator}"),
+            ),
             (
                 "stop one token everywhere (events show its handle)",
                 format!("keybound lock token tok_…{operator}"),
             ),
             (
                 "stop a key, with every token it has or could get",
-                format!("keybound lock key \"$(keybound token get --json {approvals} | jq -r .jkt)\"{operator}"),
+                format!(
+                    "keybound lock key \"$(keybound token get --json {approvals} | jq -r .jkt)\"{operator}"
+                ),
             ),
         ]
     }

@@ -90,7 +90,9 @@ async fn tail(arguments: &TailArguments, operator: &Operator, context: &Context)
                 break;
             }
             left -= 1;
-            context.output.stream(&EventLine::of(event, context.clock.now().as_secs()))?;
+            context
+                .output
+                .stream(&EventLine::of(event, context.clock.now().as_secs()))?;
         }
         if ended {
             break;
@@ -99,7 +101,12 @@ async fn tail(arguments: &TailArguments, operator: &Operator, context: &Context)
     Ok(Exit::Success)
 }
 
-async fn page(arguments: &TailArguments, operator: &Operator, after: u64, wait: u64) -> Result<Page, Failure> {
+async fn page(
+    arguments: &TailArguments,
+    operator: &Operator,
+    after: u64,
+    wait: u64,
+) -> Result<Page, Failure> {
     let mut path = format!("/v1/events?after={after}&limit={PAGE}&wait={wait}");
     for (name, value) in [
         ("kind", &arguments.kind),
@@ -110,7 +117,12 @@ async fn page(arguments: &TailArguments, operator: &Operator, after: u64, wait: 
             path.push_str(&format!("&{name}={}", segment(value)));
         }
     }
-    operator.wait(&path, Duration::from_secs(wait + arguments.operator.timeout)).await
+    operator
+        .wait(
+            &path,
+            Duration::from_secs(wait + arguments.operator.timeout),
+        )
+        .await
 }
 
 /// The sequence number after which the last few events stand.

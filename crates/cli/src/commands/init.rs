@@ -73,7 +73,10 @@ pub(crate) fn run(arguments: &InitArguments, context: &Context) -> Outcome {
     write_profile(directory, &ports)?;
     // The configuration comes last, so that one that exists is complete.
     let config = directory.join(CONFIG);
-    write(&config, configuration(&ports, &arguments.upstream).as_bytes())?;
+    write(
+        &config,
+        configuration(&ports, &arguments.upstream).as_bytes(),
+    )?;
     context.output.report(&Initialized {
         config,
         profile: directory.join(ADMIN_PROFILE),
@@ -84,31 +87,43 @@ pub(crate) fn run(arguments: &InitArguments, context: &Context) -> Outcome {
 }
 
 fn check_upstream(upstream: &str) -> Result<(), Failure> {
-    keybound_proto::uri::Origin::parse(upstream).map(drop).map_err(|error| {
-        Failure::usage(format!("`{upstream}` is no origin: {error}"))
-            .next("write scheme, host and port, like `http://127.0.0.1:8080`")
-    })
+    keybound_proto::uri::Origin::parse(upstream)
+        .map(drop)
+        .map_err(|error| {
+            Failure::usage(format!("`{upstream}` is no origin: {error}"))
+                .next("write scheme, host and port, like `http://127.0.0.1:8080`")
+        })
 }
 
 fn refuse_to_overwrite(directory: &Path) -> Result<(), Failure> {
-    let existing = FILES.iter().map(|file| directory.join(file)).find(|path| path.exists());
+    let existing = FILES
+        .iter()
+        .map(|file| directory.join(file))
+        .find(|path| path.exists());
     match existing {
         None => Ok(()),
-        Some(path) => Err(Failure::usage(format!("`{}` exists already; nothing was written", path.display()))
-            .next("name another directory, or move that file away")),
+        Some(path) => Err(Failure::usage(format!(
+            "`{}` exists already; nothing was written",
+            path.display()
+        ))
+        .next("name another directory, or move that file away")),
     }
 }
 
 fn write_keys(directory: &Path) -> Result<(), Failure> {
     for secret in [KEK, NONCE_KEY] {
-        let bytes = random32().ok_or_else(|| Failure::internal("this machine gives no random bytes"))?;
+        let bytes =
+            random32().ok_or_else(|| Failure::internal("this machine gives no random bytes"))?;
         let line = zeroize::Zeroizing::new(format!("{}\n", base64url::encode(bytes.as_slice())));
         write(&directory.join(secret), line.as_bytes())?;
     }
     for (private, public) in [(ADMIN_KEY, ADMIN_JWKS), (GATEWAY_KEY, GATEWAY_JWKS)] {
         let made = key::generate(Algorithm::Es256)?;
         key::create(&made, &directory.join(private))?;
-        write(&directory.join(public), key::jwks(made.public_key()).as_bytes())?;
+        write(
+            &directory.join(public),
+            key::jwks(made.public_key()).as_bytes(),
+        )?;
     }
     Ok(())
 }
@@ -133,7 +148,8 @@ fn write(path: &Path, content: &[u8]) -> Result<(), Failure> {
 fn configuration(ports: &Ports, upstream: &str) -> String {
     let (issuer, gateway, control) = (ports.issuer_url(), ports.gateway_url(), ports.control_url());
     let management = ports.management();
-    let (issuer_listen, gateway_listen, control_listen) = (ports.issuer(), ports.gateway(), ports.control());
+    let (issuer_listen, gateway_listen, control_listen) =
+        (ports.issuer(), ports.gateway(), ports.control());
     format!(
         r#"# Keybound. Every key, its meaning and its default: docs/reference/config.md.
 # Check changes with `keybound config validate`. Paths start from this directory.
@@ -218,14 +234,20 @@ impl Report for Initialized {
         writeln!(out, "\n{}", styled(ink::BOLD, "next"))?;
         let steps = [
             (serve, "starts issuer, gateway and control on loopback"),
-            (format!("keybound events tail --profile {}", self.profile.display()), "shows what happens"),
+            (
+                format!("keybound events tail --profile {}", self.profile.display()),
+                "shows what happens",
+            ),
         ];
         let width = steps.iter().map(|(step, _)| step.len()).max().unwrap_or(0);
         for (step, meaning) in steps {
             let step = styled(ink::COPY, format_args!("{step:<width$}"));
             writeln!(out, "  {step}  {}", styled(ink::DIM, meaning))?;
         }
-        writeln!(out, "\nAdd your callers as `[[issuer.client]]` in {config}, which says how.")
+        writeln!(
+            out,
+            "\nAdd your callers as `[[issuer.client]]` in {config}, which says how."
+        )
     }
 }
 

@@ -145,13 +145,17 @@ pub(crate) fn generate(algorithm: Algorithm) -> Result<SoftwareKey, Failure> {
 
 /// Writes a key into a new file with mode 0600.
 pub(crate) fn create(key: &SoftwareKey, path: &Path) -> Result<(), Failure> {
-    key.create(path).map_err(|error| Failure::usage(chain(&error)))
+    key.create(path)
+        .map_err(|error| Failure::usage(chain(&error)))
 }
 
 /// A public key as a JWK set.
 pub(crate) fn jwks(key: &PublicKey) -> String {
     let kid = key.thumbprint().to_string();
-    format!("{{\"keys\":[{}]}}\n", key.to_jwk_with(&kid, key.default_algorithm()))
+    format!(
+        "{{\"keys\":[{}]}}\n",
+        key.to_jwk_with(&kid, key.default_algorithm())
+    )
 }
 
 fn new(arguments: &NewArguments, context: &Context) -> Outcome {
@@ -165,7 +169,9 @@ fn new(arguments: &NewArguments, context: &Context) -> Outcome {
     };
     create(&key, &path)?;
     context.output.report(&KeyDescription::of(&key, path))?;
-    context.output.note("the file holds the private key: it never leaves this machine, and nobody else needs it");
+    context.output.note(
+        "the file holds the private key: it never leaves this machine, and nobody else needs it",
+    );
     Ok(Exit::Success)
 }
 
@@ -175,7 +181,10 @@ fn list(arguments: &ListArguments, context: &Context) -> Outcome {
         None => context.data_home()?,
     };
     if arguments.directory.is_some() && !directory.is_dir() {
-        return Err(Failure::not_found(format!("`{}` is no directory", directory.display())));
+        return Err(Failure::not_found(format!(
+            "`{}` is no directory",
+            directory.display()
+        )));
     }
     let mut files = Vec::new();
     pem_files(&directory, &mut files)?;
@@ -195,7 +204,9 @@ fn list(arguments: &ListArguments, context: &Context) -> Outcome {
     context.output.report(&found)?;
     if found.keys.is_empty() && found.unusable.is_empty() {
         let shown = directory.display();
-        context.output.note(format_args!("no keys in {shown}; make one with `keybound key new`"));
+        context.output.note(format_args!(
+            "no keys in {shown}; make one with `keybound key new`"
+        ));
     }
     Ok(Exit::Success)
 }
@@ -206,7 +217,8 @@ fn show(arguments: &ShowArguments, context: &Context) -> Outcome {
         context.output.text(jwks(key.public_key()).trim_end())?;
         return Ok(Exit::Success);
     }
-    let path = keybound_custody::file_path(&arguments.key).unwrap_or_else(|_| PathBuf::from(&arguments.key));
+    let path = keybound_custody::file_path(&arguments.key)
+        .unwrap_or_else(|_| PathBuf::from(&arguments.key));
     context.output.report(&KeyDescription::of(&key, path))?;
     Ok(Exit::Success)
 }
@@ -268,7 +280,13 @@ impl Report for KeyDescription {
 impl Report for KeyList {
     fn human(&self, out: &mut dyn Write) -> io::Result<()> {
         for key in &self.keys {
-            writeln!(out, "{}  {:<5}  {}", styled(ink::COPY, &key.jkt), key.alg, key.path.display())?;
+            writeln!(
+                out,
+                "{}  {:<5}  {}",
+                styled(ink::COPY, &key.jkt),
+                key.alg,
+                key.path.display()
+            )?;
         }
         for file in &self.unusable {
             writeln!(out, "{} {}", styled(ink::BAD, "unusable:"), file.problem)?;

@@ -77,8 +77,13 @@ pub(crate) struct LockAnswer {
     record: Value,
 }
 
-const LOCK_CODES: &[Exit] =
-    &[Exit::Authentication, Exit::NotFound, Exit::Refused, Exit::Unreachable, Exit::Server];
+const LOCK_CODES: &[Exit] = &[
+    Exit::Authentication,
+    Exit::NotFound,
+    Exit::Refused,
+    Exit::Unreachable,
+    Exit::Server,
+];
 
 pub(crate) fn lock(arguments: &LockArguments, context: &Context) -> Outcome {
     let (kind, value, issuer) = arguments.subject.parts();
@@ -97,7 +102,9 @@ pub(crate) fn lock(arguments: &LockArguments, context: &Context) -> Outcome {
 
 pub(crate) fn unlock(arguments: &UnlockArguments, context: &Context) -> Outcome {
     let (kind, value, issuer) = arguments.subject.parts();
-    let query = issuer.map(|issuer| format!("?issuer={}", segment(issuer))).unwrap_or_default();
+    let query = issuer
+        .map(|issuer| format!("?issuer={}", segment(issuer)))
+        .unwrap_or_default();
     let path = format!("/v1/locks/{kind}/{}{query}", segment(value));
     let record = context.block_on(async {
         let operator = Operator::new(&arguments.operator, context)?;
@@ -106,7 +113,13 @@ pub(crate) fn unlock(arguments: &UnlockArguments, context: &Context) -> Outcome 
     answer(false, kind, value, record, context)
 }
 
-fn answer(locked: bool, kind: &'static str, value: &str, record: Value, context: &Context) -> Outcome {
+fn answer(
+    locked: bool,
+    kind: &'static str,
+    value: &str,
+    record: Value,
+    context: &Context,
+) -> Outcome {
     context.output.report(&LockAnswer {
         locked,
         kind,
@@ -114,7 +127,9 @@ fn answer(locked: bool, kind: &'static str, value: &str, record: Value, context:
         record,
     })?;
     if locked {
-        context.output.note(format_args!("release it with `keybound unlock {kind} {value}`"));
+        context.output.note(format_args!(
+            "release it with `keybound unlock {kind} {value}`"
+        ));
     }
     Ok(Exit::Success)
 }
@@ -131,7 +146,11 @@ impl Subject {
 
 impl Report for LockAnswer {
     fn human(&self, out: &mut dyn Write) -> io::Result<()> {
-        let (style, state) = if self.locked { (ink::BAD, "locked") } else { (ink::GOOD, "unlocked") };
+        let (style, state) = if self.locked {
+            (ink::BAD, "locked")
+        } else {
+            (ink::GOOD, "unlocked")
+        };
         writeln!(out, "{} {} {}", styled(style, state), self.kind, self.value)
     }
 }

@@ -25,7 +25,9 @@ pub(crate) fn run(arguments: &ManArguments, context: &Context) -> Outcome {
     command.build();
     let count = page(&command, "keybound", directory)?;
     let shown = directory.display();
-    context.output.note(format_args!("wrote {count} pages into {shown}"));
+    context
+        .output
+        .note(format_args!("wrote {count} pages into {shown}"));
     Ok(Exit::Success)
 }
 

@@ -120,15 +120,21 @@ pub(crate) fn run(command: &ProofCommand, context: &Context) -> Outcome {
 
 fn new(arguments: &NewArguments, context: &Context) -> Outcome {
     let key = key::open(&arguments.key)?;
-    let url = HttpUrl::parse(&arguments.url)
-        .map_err(|error| Failure::usage(format!("`{}` is no http or https URL: {error}", arguments.url)))?;
+    let url = HttpUrl::parse(&arguments.url).map_err(|error| {
+        Failure::usage(format!(
+            "`{}` is no http or https URL: {error}",
+            arguments.url
+        ))
+    })?;
     let token = arguments.token.as_ref().map(Input::read).transpose()?;
     let hash = token.as_ref().map(|text| TokenHash::of(text.as_bytes()));
     let jti = random_text()?;
     let request = ProofRequest {
         method: &arguments.method,
         htu: url.without_query(),
-        iat: arguments.iat.map_or_else(|| context.clock.now(), UnixTime::from_secs),
+        iat: arguments
+            .iat
+            .map_or_else(|| context.clock.now(), UnixTime::from_secs),
         jti: &jti,
         ath: hash.as_ref(),
         nonce: arguments.nonce.as_deref(),
@@ -140,7 +146,9 @@ fn new(arguments: &NewArguments, context: &Context) -> Outcome {
         proof,
         jkt: key.public_key().thumbprint().to_string(),
     })?;
-    context.output.note("good for one request; a second use is refused as a replay");
+    context
+        .output
+        .note("good for one request; a second use is refused as a replay");
     Ok(Exit::Success)
 }
 

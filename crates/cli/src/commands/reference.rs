@@ -24,7 +24,9 @@ pub(crate) fn run(arguments: &ReferenceArguments, context: &Context) -> Outcome 
     for (name, text) in pages() {
         let path = arguments.directory.join(name);
         std::fs::write(&path, text).map_err(|error| unwritable(&path, &error))?;
-        context.output.note(format_args!("wrote {}", path.display()));
+        context
+            .output
+            .note(format_args!("wrote {}", path.display()));
     }
     Ok(Exit::Success)
 }
@@ -32,7 +34,10 @@ pub(crate) fn run(arguments: &ReferenceArguments, context: &Context) -> Outcome 
 /// The generated pages by file name.
 fn pages() -> [(&'static str, String); 3] {
     [
-        ("config.md", crate::config::reference::markdown(&crate::config::schema())),
+        (
+            "config.md",
+            crate::config::reference::markdown(&crate::config::schema()),
+        ),
         ("cli.md", command_line()),
         ("exit-codes.md", exit_codes()),
     ]
@@ -49,7 +54,9 @@ fn exit_codes() -> String {
 
 fn command_line() -> String {
     let mut page = String::from(COMMAND_LINE_HEAD);
-    let mut command = Arguments::command().term_width(100).styles(clap::builder::Styles::plain());
+    let mut command = Arguments::command()
+        .term_width(100)
+        .styles(clap::builder::Styles::plain());
     command.build();
     section(&mut page, &mut command, "keybound");
     page.push_str(&shapes::markdown());
@@ -60,7 +67,10 @@ fn section(page: &mut String, command: &mut clap::Command, name: &str) {
     let help = command.render_long_help().to_string();
     let lines: Vec<&str> = help.lines().map(str::trim_end).collect();
     let help = lines.join("\n");
-    page.push_str(&format!("\n## {name}\n\n```text\n{}\n```\n", help.trim_end()));
+    page.push_str(&format!(
+        "\n## {name}\n\n```text\n{}\n```\n",
+        help.trim_end()
+    ));
     for inner in command.get_subcommands_mut() {
         if !inner.is_hide_set() && inner.get_name() != "help" {
             let name = format!("{name} {}", inner.get_name());
@@ -120,7 +130,9 @@ mod tests {
     #[test]
     fn every_row_says_what_it_means() {
         for (name, page) in super::pages() {
-            let empty = page.lines().find(|line| line.starts_with('|') && line.ends_with("|  |"));
+            let empty = page
+                .lines()
+                .find(|line| line.starts_with('|') && line.ends_with("|  |"));
             assert_eq!(empty, None, "{name}");
         }
     }
@@ -131,7 +143,10 @@ mod tests {
         for (name, made) in super::pages() {
             let path = format!("{directory}/{name}");
             let written = std::fs::read_to_string(&path).expect(&path);
-            assert_eq!(written, made, "run `keybound reference docs/reference` to renew {name}");
+            assert_eq!(
+                written, made,
+                "run `keybound reference docs/reference` to renew {name}"
+            );
         }
     }
 }

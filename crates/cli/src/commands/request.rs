@@ -83,9 +83,16 @@ pub(crate) fn run(arguments: &RequestArguments, context: &Context) -> Outcome {
         }
         match client.holder.send(request.clone()).await {
             Err(error) if client.forgets_registration(&error) => {
-                context.output.note("the issuer does not know this client any more; registering again");
+                context
+                    .output
+                    .note("the issuer does not know this client any more; registering again");
                 let client = Client::for_url(&request.url, &arguments.identity, context).await?;
-                answer(arguments, client.holder.send(request).await, &client, context)
+                answer(
+                    arguments,
+                    client.holder.send(request).await,
+                    &client,
+                    context,
+                )
             }
             sent => answer(arguments, sent, &client, context),
         }
@@ -116,8 +123,17 @@ fn request(arguments: &RequestArguments) -> Result<Request, Failure> {
     })
 }
 
-async fn sign(arguments: &RequestArguments, client: &Client, request: &Request, context: &Context) -> Outcome {
-    let signed = client.holder.sign(&request.method, &request.url).await.map_err(failure)?;
+async fn sign(
+    arguments: &RequestArguments,
+    client: &Client,
+    request: &Request,
+    context: &Context,
+) -> Outcome {
+    let signed = client
+        .holder
+        .sign(&request.method, &request.url)
+        .await
+        .map_err(failure)?;
     let text = if arguments.curl {
         printed::curl(request, &signed)
     } else {
@@ -144,17 +160,26 @@ fn answer(
     Ok(Exit::of_status(status))
 }
 
-fn print(arguments: &RequestArguments, response: &Response, context: &Context) -> Result<(), Failure> {
+fn print(
+    arguments: &RequestArguments,
+    response: &Response,
+    context: &Context,
+) -> Result<(), Failure> {
     let good = response.status.is_success();
     let style = if good { ink::GOOD } else { ink::BAD };
     if arguments.include {
         let mut head = format!("HTTP {}\n", response.status);
         for (name, value) in &response.headers {
-            head.push_str(&format!("{name}: {}\n", String::from_utf8_lossy(value.as_bytes())));
+            head.push_str(&format!(
+                "{name}: {}\n",
+                String::from_utf8_lossy(value.as_bytes())
+            ));
         }
         context.output.text(head)?;
     } else {
-        context.output.note(styled(style, format_args!("HTTP {}", response.status)));
+        context
+            .output
+            .note(styled(style, format_args!("HTTP {}", response.status)));
     }
     context.output.bytes(&response.body)?;
     if !response.body.is_empty() && !response.body.ends_with(b"\n") {
@@ -170,15 +195,30 @@ fn print(arguments: &RequestArguments, response: &Response, context: &Context) -
 /// the server tells, and what its headers ask for.
 fn explain_refusal(response: &Response, context: &Context) {
     let body: serde_json::Value = serde_json::from_slice(&response.body).unwrap_or_default();
-    let cause = body.get("cause").and_then(serde_json::Value::as_str).and_then(Cause::from_id);
+    let cause = body
+        .get("cause")
+        .and_then(serde_json::Value::as_str)
+        .and_then(Cause::from_id);
     if let Some(cause) = cause {
         let refused = styled(ink::BAD, "refused:");
-        context.output.note(format_args!("{refused} {} ({cause})", cause.summary()));
-        context.output.note(format_args!("{} {}", styled(ink::BOLD, "next:"), cause.next_step()));
+        context
+            .output
+            .note(format_args!("{refused} {} ({cause})", cause.summary()));
+        context.output.note(format_args!(
+            "{} {}",
+            styled(ink::BOLD, "next:"),
+            cause.next_step()
+        ));
     }
     for name in ["www-authenticate", "retry-after", "x-request-id"] {
-        if let Some(value) = response.headers.get(name).and_then(|value| value.to_str().ok()) {
-            context.output.note(styled(ink::DIM, format_args!("{name}: {value}")));
+        if let Some(value) = response
+            .headers
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+        {
+            context
+                .output
+                .note(styled(ink::DIM, format_args!("{name}: {value}")));
         }
     }
 }

@@ -42,7 +42,9 @@ pub(crate) fn run(arguments: &ServeArguments, context: &Context) -> Outcome {
         let stop = StopSignals::listen()?;
         let sockets = Sockets::bind(&settings, ErrorDetail::Minimal).await?;
         let lines = listening(&settings);
-        let manner = Manner { error_detail: ErrorDetail::Minimal };
+        let manner = Manner {
+            error_detail: ErrorDetail::Minimal,
+        };
         let world = World::start(settings, sockets, None, manner, &context.clock).await?;
         for line in lines {
             context.output.note(line);
@@ -64,16 +66,30 @@ pub(crate) fn ended(drained: Drained) -> Outcome {
 }
 
 fn listening(settings: &Settings) -> Vec<String> {
-    let issuer = settings.issuer.as_ref().map(|issuer| ("issuer", issuer.config.url.to_string(), issuer.listen));
-    let gateway = settings.gateway.as_ref().map(|gateway| ("gateway", gateway.url.to_string(), gateway.listen));
-    let control = settings.control.as_ref().map(|control| ("control", control.url.to_string(), control.listen));
-    let management = settings.management.map(|listen| ("management", format!("http://{listen}/readyz"), listen));
+    let issuer = settings
+        .issuer
+        .as_ref()
+        .map(|issuer| ("issuer", issuer.config.url.to_string(), issuer.listen));
+    let gateway = settings
+        .gateway
+        .as_ref()
+        .map(|gateway| ("gateway", gateway.url.to_string(), gateway.listen));
+    let control = settings
+        .control
+        .as_ref()
+        .map(|control| ("control", control.url.to_string(), control.listen));
+    let management = settings
+        .management
+        .map(|listen| ("management", format!("http://{listen}/readyz"), listen));
     [issuer, gateway, control, management]
         .into_iter()
         .flatten()
         .map(|(name, url, listen)| {
             let name = styled(ink::BOLD, format_args!("{name:<10}"));
-            format!("{name} {url}  {}", styled(ink::DIM, format_args!("on {listen}")))
+            format!(
+                "{name} {url}  {}",
+                styled(ink::DIM, format_args!("on {listen}"))
+            )
         })
         .collect()
 }

@@ -104,14 +104,17 @@ fn get(arguments: &GetArguments, context: &Context) -> Outcome {
         context.output.text(token.expose())?;
         return Ok(Exit::Success);
     }
-    context.output.report(&TokenDescription::of(&token, context))?;
+    context
+        .output
+        .report(&TokenDescription::of(&token, context))?;
     Ok(Exit::Success)
 }
 
 async fn client(arguments: &GetArguments, context: &Context) -> Result<Client, Failure> {
     if let Some(text) = &arguments.url {
-        let url = HttpUrl::parse(text)
-            .map_err(|error| Failure::usage(format!("`{text}` is no http or https URL: {error}")))?;
+        let url = HttpUrl::parse(text).map_err(|error| {
+            Failure::usage(format!("`{text}` is no http or https URL: {error}"))
+        })?;
         return Client::for_url(&url, &arguments.identity, context).await;
     }
     match Profile::named(arguments.identity.profile.as_deref(), context)? {
@@ -151,7 +154,11 @@ impl Report for TokenDescription {
         ];
         for (name, value) in rows {
             if let Some(value) = value {
-                writeln!(out, "{}  {value}", styled(ink::DIM, format_args!("{name:>9}")))?;
+                writeln!(
+                    out,
+                    "{}  {value}",
+                    styled(ink::DIM, format_args!("{name:>9}"))
+                )?;
             }
         }
         Ok(())

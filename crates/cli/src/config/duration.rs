@@ -14,7 +14,11 @@ pub(crate) fn parse(text: &str) -> Option<u64> {
         'd' => 86_400,
         _ => return None,
     };
-    number.parse::<u64>().ok().filter(|_| digits)?.checked_mul(seconds)
+    number
+        .parse::<u64>()
+        .ok()
+        .filter(|_| digits)?
+        .checked_mul(seconds)
 }
 
 /// Seconds in the largest unit that divides them.
@@ -43,7 +47,19 @@ mod tests {
 
     #[test]
     fn what_is_no_duration_is_refused() {
-        for text in ["", "5", "m", "-5m", "+5m", "5 m", "5ms", "1.5h", "5M", "99999999999999999d", "5µ"] {
+        for text in [
+            "",
+            "5",
+            "m",
+            "-5m",
+            "+5m",
+            "5 m",
+            "5ms",
+            "1.5h",
+            "5M",
+            "99999999999999999d",
+            "5µ",
+        ] {
             assert_eq!(parse(text), None, "{text}");
         }
     }

@@ -29,12 +29,11 @@ pub(crate) fn key(table: &str, name: &str) -> Option<&'static str> {
 /// What to say about a value that a later release brings. A value matches
 /// when it is one of those listed or begins with one that ends in `:`.
 pub(crate) fn value(name: &str, given: &str) -> Option<&'static str> {
-    let matches = |known: &&str| {
-        *known == given || (known.ends_with(':') && given.starts_with(*known))
-    };
+    let matches =
+        |known: &&str| *known == given || (known.ends_with(':') && given.starts_with(*known));
     LATER_VALUES
         .iter()
-        .find(|later| later.key == name && later.values.iter().any(|known| matches(known)))
+        .find(|later| later.key == name && later.values.iter().any(&matches))
         .map(|later| later.instead)
 }
 
@@ -89,7 +88,12 @@ const LATER_VALUES: &[LaterValue] = &[
     },
     LaterValue {
         key: "auth",
-        values: &["none", "tls_client_auth", "spiffe_jwt", "attest_jwt_client_auth"],
+        values: &[
+            "none",
+            "tls_client_auth",
+            "spiffe_jwt",
+            "attest_jwt_client_auth",
+        ],
         instead: "this release supports `private_key_jwt` and `client_secret_basic`; other methods follow in a later one",
     },
     LaterValue {

@@ -167,12 +167,14 @@ impl From<ConfigError> for Failure {
         match error {
             ConfigError::Unreadable { message, next } => Self::config(message).next(next),
             ConfigError::Invalid { name, problems } => {
-                let lines: Vec<String> = problems.iter().map(|problem| problem.line(&name)).collect();
+                let lines: Vec<String> =
+                    problems.iter().map(|problem| problem.line(&name)).collect();
                 let message = match lines.as_slice() {
                     [only] => only.clone(),
                     many => format!("{} problems in {name}\n  {}", many.len(), many.join("\n  ")),
                 };
-                Self::config(message).next("correct it, then check it with `keybound config validate`")
+                Self::config(message)
+                    .next("correct it, then check it with `keybound config validate`")
             }
         }
     }

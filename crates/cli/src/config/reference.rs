@@ -33,8 +33,11 @@ impl Table<'_> {
         };
         let about = text(self.schema, "description");
         page.push_str(&format!("\n## `{heading}`\n\n{about}\n\n"));
-        page.push_str(&format!("| key | takes | default | meaning |\n|---|---|---|---|\n"));
-        let keys = self.members().into_iter().filter(|(_, member)| self.table_of(member).is_none());
+        page.push_str("| key | takes | default | meaning |\n|---|---|---|---|\n");
+        let keys = self
+            .members()
+            .into_iter()
+            .filter(|(_, member)| self.table_of(member).is_none());
         let (required, optional): (Vec<_>, Vec<_>) = keys.partition(|(key, _)| self.requires(key));
         for (key, member) in required.into_iter().chain(optional) {
             self.row(page, key, member);
@@ -51,7 +54,11 @@ impl Table<'_> {
         let mut members = self.members();
         // The sections in the order a configuration is written, tables beneath
         // them by name.
-        members.sort_by_key(|(key, _)| super::show::SECTIONS.iter().position(|section| section == key));
+        members.sort_by_key(|(key, _)| {
+            super::show::SECTIONS
+                .iter()
+                .position(|section| section == key)
+        });
         for (key, member) in members {
             if let Some((schema, list)) = self.table_of(member) {
                 let name = super::tree::child(&self.name, key);
@@ -86,7 +93,12 @@ impl Table<'_> {
     fn members(&self) -> Vec<(&str, &Json)> {
         let properties = self.schema.get("properties").and_then(Json::as_object);
         properties
-            .map(|members| members.iter().map(|(key, value)| (key.as_str(), value)).collect())
+            .map(|members| {
+                members
+                    .iter()
+                    .map(|(key, value)| (key.as_str(), value))
+                    .collect()
+            })
             .unwrap_or_default()
     }
 
@@ -140,7 +152,10 @@ impl Table<'_> {
 fn choices(schema: &Json) -> Vec<String> {
     let plain = schema.get("enum").and_then(Json::as_array);
     let described = schema.get("oneOf").and_then(Json::as_array);
-    let described = described.into_iter().flatten().filter_map(|option| option.get("const"));
+    let described = described
+        .into_iter()
+        .flatten()
+        .filter_map(|option| option.get("const"));
     plain
         .into_iter()
         .flatten()
@@ -152,7 +167,10 @@ fn choices(schema: &Json) -> Vec<String> {
 
 /// A text member, on one line.
 fn text(schema: &Json, member: &str) -> String {
-    let text = schema.get(member).and_then(Json::as_str).unwrap_or_default();
+    let text = schema
+        .get(member)
+        .and_then(Json::as_str)
+        .unwrap_or_default();
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 

@@ -27,7 +27,9 @@ pub(crate) enum SecretError {
         error: io::Error,
     },
     /// Others can read the file.
-    #[error("`{path}` can be read by others than its owner (mode {mode:04o}); run `chmod 600 {path}`")]
+    #[error(
+        "`{path}` can be read by others than its owner (mode {mode:04o}); run `chmod 600 {path}`"
+    )]
     Exposed {
         /// The file.
         path: String,
@@ -51,7 +53,10 @@ pub(crate) enum SecretError {
 /// Reads a file that only its owner may read, without its last line end.
 pub(crate) fn read_private(path: &Path) -> Result<Zeroizing<String>, SecretError> {
     let shown = path.display().to_string();
-    let unreadable = |error| SecretError::Unreadable { path: shown.clone(), error };
+    let unreadable = |error| SecretError::Unreadable {
+        path: shown.clone(),
+        error,
+    };
     let mode = fs::metadata(path).map_err(unreadable)?.permissions().mode() & 0o777;
     if mode & 0o077 != 0 {
         return Err(SecretError::Exposed { path: shown, mode });
@@ -71,7 +76,10 @@ pub(crate) fn read_secret32(path: &Path) -> Result<Secret32, SecretError> {
 }
 
 /// Decodes a secret of 32 bytes.
-pub(crate) fn decode_secret32(text: &str, whence: impl FnOnce() -> String) -> Result<Secret32, SecretError> {
+pub(crate) fn decode_secret32(
+    text: &str,
+    whence: impl FnOnce() -> String,
+) -> Result<Secret32, SecretError> {
     base64url::decode_exact::<32>(text.as_bytes())
         .map(Zeroizing::new)
         .map_err(|_| SecretError::Malformed { whence: whence() })
@@ -98,7 +106,10 @@ pub(crate) fn write_private(path: &Path, content: &[u8]) -> io::Result<()> {
 /// Makes a directory, and those above it, that only the owner can enter. One
 /// that exists already stays as it is.
 pub(crate) fn make_private_directory(path: &Path) -> io::Result<()> {
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
 }
 
 #[cfg(test)]
@@ -112,12 +123,16 @@ mod tests {
         write_private(&path, base64url::encode(&[7; 32]).as_bytes()).expect("writes");
         assert!(read_secret32(&path).is_ok());
         fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).expect("changes the mode");
-        assert!(matches!(read_secret32(&path), Err(SecretError::Exposed { mode: 0o640, .. })));
+        assert!(matches!(
+            read_secret32(&path),
+            Err(SecretError::Exposed { mode: 0o640, .. })
+        ));
     }
 
     #[test]
     fn the_message_about_a_malformed_secret_does_not_show_it() {
-        let error = decode_secret32("hunter2", || "KEYBOUND_X".to_owned()).expect_err("is too short");
+        let error =
+            decode_secret32("hunter2", || "KEYBOUND_X".to_owned()).expect_err("is too short");
         assert!(!error.to_string().contains("hunter2"));
     }
 }

@@ -139,11 +139,23 @@ pub(crate) struct RouteSettings {
 impl Settings {
     /// Every configured listener with the key that sets it.
     pub(crate) fn listeners(&self) -> Vec<(&'static str, SocketAddr)> {
-        let issuer = self.issuer.as_ref().map(|issuer| ("issuer.listen", issuer.listen));
-        let gateway = self.gateway.as_ref().map(|gateway| ("gateway.listen", gateway.listen));
-        let control = self.control.as_ref().map(|control| ("control.listen", control.listen));
+        let issuer = self
+            .issuer
+            .as_ref()
+            .map(|issuer| ("issuer.listen", issuer.listen));
+        let gateway = self
+            .gateway
+            .as_ref()
+            .map(|gateway| ("gateway.listen", gateway.listen));
+        let control = self
+            .control
+            .as_ref()
+            .map(|control| ("control.listen", control.listen));
         let management = self.management.map(|listen| ("management.listen", listen));
-        [issuer, gateway, control, management].into_iter().flatten().collect()
+        [issuer, gateway, control, management]
+            .into_iter()
+            .flatten()
+            .collect()
     }
 }
 

@@ -42,7 +42,12 @@ impl<'a> Shape<'a> {
             .schema
             .get("properties")
             .and_then(|properties| properties.get(key))
-            .or_else(|| shape.schema.get("additionalProperties").filter(|all| all.is_object()))?;
+            .or_else(|| {
+                shape
+                    .schema
+                    .get("additionalProperties")
+                    .filter(|all| all.is_object())
+            })?;
         Some(Self { schema, ..self }.resolved())
     }
 
@@ -76,7 +81,9 @@ impl<'a> Shape<'a> {
         let mut shape = self;
         loop {
             if let Some(pointer) = shape.schema.get("$ref").and_then(Json::as_str) {
-                let target = pointer.strip_prefix('#').and_then(|path| self.root.pointer(path));
+                let target = pointer
+                    .strip_prefix('#')
+                    .and_then(|path| self.root.pointer(path));
                 let Some(schema) = target else { return shape };
                 shape = Self { schema, ..self };
             } else if let Some(options) = shape.schema.get("anyOf").and_then(Json::as_array) {
@@ -94,7 +101,10 @@ impl<'a> Shape<'a> {
     fn kind(self) -> Option<&'a str> {
         match self.schema.get("type")? {
             Json::String(kind) => Some(kind),
-            Json::Array(kinds) => kinds.iter().filter_map(Json::as_str).find(|kind| *kind != "null"),
+            Json::Array(kinds) => kinds
+                .iter()
+                .filter_map(Json::as_str)
+                .find(|kind| *kind != "null"),
             _ => None,
         }
     }
@@ -121,7 +131,9 @@ impl<'a> Shape<'a> {
         match (&node.value, shape.kind()) {
             (Value::Table(members), Some("object")) => shape.table(path, node, members, problems),
             (Value::Array(items), Some("array")) => {
-                let Some(schema) = shape.schema.get("items") else { return };
+                let Some(schema) = shape.schema.get("items") else {
+                    return;
+                };
                 for (position, item) in items.iter().enumerate() {
                     let inner = Self { schema, ..shape };
                     inner.node(&format!("{path}[{position}]"), name, item, problems);
@@ -152,8 +164,19 @@ impl<'a> Shape<'a> {
             }
         }
         let required = self.schema.get("required").and_then(Json::as_array);
+        let known = self.members();
+        // A misspelt key is one problem, not a second one for the key it was
+        // meant to be.
+        let misspelt = |key: &str| {
+            let unknown = members
+                .keys()
+                .filter(|written| !known.contains(&written.as_str()));
+            unknown
+                .filter_map(|written| nearest(written, &known))
+                .any(|meant| meant == key)
+        };
         for key in required.into_iter().flatten().filter_map(Json::as_str) {
-            if !members.contains_key(key) {
+            if !members.contains_key(key) && !misspelt(key) {
                 let message = format!("`{}` is missing `{key}`", display(path));
                 let problem = Problem::new(child(path, key), node.place.clone(), message);
                 problems.push(problem.help(format!("add `{key} = …` to this table")));
@@ -168,14 +191,53 @@ impl<'a> Shape<'a> {
             let message = format!("`{full}` is not in this release");
             return Problem::new(full, member.place.clone(), message).help(instead);
         }
-        let problem = Problem::new(full.clone(), member.place.clone(), format!("unknown key `{full}`"));
+        let problem = Problem::new(
+            full.clone(),
+            member.place.clone(),
+            format!("unknown key `{full}`"),
+        );
         if let Some(help) = secret_help(&table, key) {
             return problem.help(help);
         }
         let known = self.members();
-        match nearest(key, &known) {
-            Some(near) => problem.help(format!("did you mean `{near}`?")),
+        if let Some(near) = nearest(key, &known) {
+            return problem.help(format!("did you mean `{near}`?"));
+        }
+        match self.elsewhere(key) {
+            Some((table, near)) => problem.help(format!("did you mean `{near}` of `{table}`?")),
             None => problem.help(format!("valid here: {}", list(&known))),
+        }
+    }
+
+    /// The closest key of another table, and that table's heading.
+    fn elsewhere(self, key: &str) -> Option<(String, &'a str)> {
+        let mut tables = Vec::new();
+        Self::of(self.root).tables("", &mut tables);
+        tables.into_iter().find_map(|(heading, shape)| {
+            let near = nearest(key, &shape.members())?;
+            Some((heading, near))
+        })
+    }
+
+    /// Every table beneath this one, with its heading.
+    fn tables(self, path: &str, found: &mut Vec<(String, Self)>) {
+        for key in self.members() {
+            let Some(member) = self.member(key) else {
+                continue;
+            };
+            let path = child(path, key);
+            let items = member
+                .schema
+                .get("items")
+                .map(|schema| Self { schema, ..self }.resolved());
+            let (table, heading) = match items {
+                Some(items) => (items, format!("[[{path}]]")),
+                None => (member, format!("[{path}]")),
+            };
+            if !table.members().is_empty() {
+                found.push((heading, table));
+                table.tables(&path, found);
+            }
         }
     }
 
@@ -186,7 +248,9 @@ impl<'a> Shape<'a> {
         }
         let problem = |message: String| Problem::new(path, node.place.clone(), message);
         if let Some(instead) = later::value(name, text) {
-            return Some(problem(format!("`{path} = \"{text}\"` is not in this release")).help(instead));
+            return Some(
+                problem(format!("`{path} = \"{text}\"` is not in this release")).help(instead),
+            );
         }
         let unknown = problem(format!("unknown value `{text}` for `{path}`"));
         Some(match nearest(text, &choices) {
@@ -196,8 +260,14 @@ impl<'a> Shape<'a> {
     }
 
     fn range(self, path: &str, node: &Node, number: &serde_json::Number) -> Option<Problem> {
-        let least = self.schema.get("minimum").and_then(Json::as_f64).unwrap_or(0.0);
-        let fits = number.as_u64().is_some_and(|value| u32::try_from(value).is_ok())
+        let least = self
+            .schema
+            .get("minimum")
+            .and_then(Json::as_f64)
+            .unwrap_or(0.0);
+        let fits = number
+            .as_u64()
+            .is_some_and(|value| u32::try_from(value).is_ok())
             && number.as_f64().is_some_and(|value| value >= least);
         (!fits).then(|| {
             let message = format!("`{path}` takes a whole number from {least} to {}", u32::MAX);
@@ -206,7 +276,12 @@ impl<'a> Shape<'a> {
     }
 
     fn wrong_kind(self, path: &str, node: &Node, value: &Value) -> Problem {
-        let message = format!("`{}` takes {}, not {}", display(path), self.wanted(), value.kind());
+        let message = format!(
+            "`{}` takes {}, not {}",
+            display(path),
+            self.wanted(),
+            value.kind()
+        );
         let problem = Problem::new(path, node.place.clone(), message);
         match (self.kind(), value) {
             (Some("array"), Value::Table(_)) => problem.help(format!("write `[[{path}]]`")),
@@ -264,7 +339,9 @@ fn display(path: &str) -> &str {
 
 /// `gateway.route[3]` as `gateway.route[]`.
 fn without_positions(path: &str) -> String {
-    path.chars().filter(|character| !character.is_ascii_digit()).collect()
+    path.chars()
+        .filter(|character| !character.is_ascii_digit())
+        .collect()
 }
 
 #[cfg(test)]
@@ -277,7 +354,10 @@ mod tests {
         assert_eq!(nearest("listn", &valid), Some("listen"));
         assert_eq!(nearest("lisetn", &valid), Some("listen"));
         assert_eq!(nearest("URL", &valid), Some("url"));
-        assert_eq!(nearest("key-encryption-key-file", &valid), Some("key_encryption_key_file"));
+        assert_eq!(
+            nearest("key-encryption-key-file", &valid),
+            Some("key_encryption_key_file")
+        );
         assert_eq!(nearest("colour", &valid), None);
     }
 }

@@ -68,9 +68,19 @@ impl Report for EffectiveConfig {
         let lines: Vec<(String, String)> = self
             .values
             .iter()
-            .map(|value| (value.key.clone(), format!("{} = {}", value.key, toml_value(&value.value))))
+            .map(|value| {
+                (
+                    value.key.clone(),
+                    format!("{} = {}", value.key, toml_value(&value.value)),
+                )
+            })
             .collect();
-        let width = lines.iter().map(|(_, line)| line.chars().count()).max().unwrap_or(0).min(64);
+        let width = lines
+            .iter()
+            .map(|(_, line)| line.chars().count())
+            .max()
+            .unwrap_or(0)
+            .min(64);
         let mut section = String::new();
         for ((key, line), value) in lines.iter().zip(&self.values) {
             let own = section_of(key);
@@ -82,7 +92,11 @@ impl Report for EffectiveConfig {
             writeln!(out, "{line:<width$}  {origin}")?;
         }
         for secret in &self.secrets {
-            writeln!(out, "\n{} = …  # {} (not shown)", secret.key, secret.variable)?;
+            writeln!(
+                out,
+                "\n{} = …  # {} (not shown)",
+                secret.key, secret.variable
+            )?;
         }
         Ok(())
     }
@@ -91,10 +105,26 @@ impl Report for EffectiveConfig {
 fn secrets(loaded: &Loaded) -> Vec<SecretOrigin> {
     let variables = &loaded.secrets;
     let table = [
-        (variables.key_encryption_key.is_some(), "store.key_encryption_key", source::KEY_ENCRYPTION_KEY),
-        (variables.issuer_nonce_secret.is_some(), "issuer.nonce_secret", source::ISSUER_NONCE_SECRET),
-        (variables.registration_token.is_some(), "issuer.registration.token", source::REGISTRATION_TOKEN),
-        (variables.gateway_nonce_secret.is_some(), "gateway.nonce_secret", source::GATEWAY_NONCE_SECRET),
+        (
+            variables.key_encryption_key.is_some(),
+            "store.key_encryption_key",
+            source::KEY_ENCRYPTION_KEY,
+        ),
+        (
+            variables.issuer_nonce_secret.is_some(),
+            "issuer.nonce_secret",
+            source::ISSUER_NONCE_SECRET,
+        ),
+        (
+            variables.registration_token.is_some(),
+            "issuer.registration.token",
+            source::REGISTRATION_TOKEN,
+        ),
+        (
+            variables.gateway_nonce_secret.is_some(),
+            "gateway.nonce_secret",
+            source::GATEWAY_NONCE_SECRET,
+        ),
     ];
     table
         .into_iter()
@@ -111,7 +141,8 @@ fn leaves(loaded: &Loaded, path: &str, value: &Json, values: &mut Vec<EffectiveV
                 Json::Array(items) => items.iter().any(Json::is_object),
                 other => other.is_object(),
             };
-            let (tables, keys): (Vec<_>, Vec<_>) = members.iter().partition(|(_, value)| is_table(value));
+            let (tables, keys): (Vec<_>, Vec<_>) =
+                members.iter().partition(|(_, value)| is_table(value));
             for (key, member) in keys.into_iter().chain(tables) {
                 leaves(loaded, &child(path, key), member, values);
             }

@@ -45,7 +45,10 @@ pub(crate) const REGISTRATION_TOKEN: &str = "KEYBOUND_ISSUER__REGISTRATION__TOKE
 
 impl Source {
     /// Finds the document and reads it.
-    pub(crate) fn find(flag: Option<&Path>, environment: &Environment) -> Result<Self, ConfigError> {
+    pub(crate) fn find(
+        flag: Option<&Path>,
+        environment: &Environment,
+    ) -> Result<Self, ConfigError> {
         if let Some(path) = flag {
             return Self::read(path);
         }
@@ -78,15 +81,22 @@ impl Source {
 
     fn read(path: &Path) -> Result<Self, ConfigError> {
         let text = std::fs::read_to_string(path).map_err(|error| ConfigError::Unreadable {
-            message: format!("cannot read the configuration `{}`: {error}", path.display()),
+            message: format!(
+                "cannot read the configuration `{}`: {error}",
+                path.display()
+            ),
             next: match error.kind() {
-                std::io::ErrorKind::NotFound => "make one with `keybound init`, or name another with --config",
-                std::io::ErrorKind::PermissionDenied => "run as the user who owns the file, or change its owner",
+                std::io::ErrorKind::NotFound => {
+                    "make one with `keybound init`, or name another with --config"
+                }
+                std::io::ErrorKind::PermissionDenied => {
+                    "run as the user who owns the file, or change its owner"
+                }
                 _ => "name a readable TOML file with --config",
             }
             .to_owned(),
         })?;
-        let directory = path.parent().unwrap_or(Path::new("")).to_path_buf();
+        let directory = path.parent().unwrap_or_else(|| Path::new("")).to_path_buf();
         Ok(Self {
             name: path.display().to_string(),
             directory,
@@ -98,7 +108,11 @@ impl Source {
 impl SecretVariables {
     /// Takes the secrets out of the environment.
     pub(crate) fn read(environment: &Environment) -> Self {
-        let secret = |name| environment.text(name).map(|text| Zeroizing::new(text.to_owned()));
+        let secret = |name| {
+            environment
+                .text(name)
+                .map(|text| Zeroizing::new(text.to_owned()))
+        };
         Self {
             key_encryption_key: secret(KEY_ENCRYPTION_KEY),
             gateway_nonce_secret: secret(GATEWAY_NONCE_SECRET),
@@ -115,10 +129,16 @@ impl std::fmt::Debug for SecretVariables {
 }
 
 /// Lays the variables over the document; answers with those that do not fit.
-pub(crate) fn overlay(document: &mut Node, shape: Shape<'_>, environment: &Environment) -> Vec<Problem> {
+pub(crate) fn overlay(
+    document: &mut Node,
+    shape: Shape<'_>,
+    environment: &Environment,
+) -> Vec<Problem> {
     let mut problems = Vec::new();
     for (name, text) in environment.iter() {
-        let Some(path) = override_path(name) else { continue };
+        let Some(path) = override_path(name) else {
+            continue;
+        };
         if text.is_empty() {
             continue;
         }
@@ -126,8 +146,14 @@ pub(crate) fn overlay(document: &mut Node, shape: Shape<'_>, environment: &Envir
         match node(name, &parts, shape, text) {
             Ok(value) => {
                 if let Err(part) = document.put(&parts, value) {
-                    let message = format!("{name} cannot reach beneath `{part}`, which is no table in the file");
-                    problems.push(Problem::new(parts.join("."), Place::Variable(name.to_owned()), message));
+                    let message = format!(
+                        "{name} cannot reach beneath `{part}`, which is no table in the file"
+                    );
+                    problems.push(Problem::new(
+                        parts.join("."),
+                        Place::Variable(name.to_owned()),
+                        message,
+                    ));
                 }
             }
             Err(problem) => problems.push(problem),
@@ -138,7 +164,12 @@ pub(crate) fn overlay(document: &mut Node, shape: Shape<'_>, environment: &Envir
 
 /// The path of keys a variable overrides, when it is an override.
 fn override_path(name: &str) -> Option<Vec<String>> {
-    let secrets = [KEY_ENCRYPTION_KEY, GATEWAY_NONCE_SECRET, ISSUER_NONCE_SECRET, REGISTRATION_TOKEN];
+    let secrets = [
+        KEY_ENCRYPTION_KEY,
+        GATEWAY_NONCE_SECRET,
+        ISSUER_NONCE_SECRET,
+        REGISTRATION_TOKEN,
+    ];
     if secrets.contains(&name) {
         return None;
     }
@@ -162,7 +193,9 @@ fn node(name: &str, path: &[&str], shape: Shape<'_>, text: &str) -> Result<Node,
                 Some(near) => format!("did you mean `{near}`?"),
                 None => format!("valid there: {}", list(&known)),
             };
-            return Err(Problem::new(full.clone(), place(), format!("unknown key `{full}`")).help(help));
+            return Err(
+                Problem::new(full.clone(), place(), format!("unknown key `{full}`")).help(help),
+            );
         };
         walked = child(&walked, part);
         here = next;
@@ -174,14 +207,22 @@ fn node(name: &str, path: &[&str], shape: Shape<'_>, text: &str) -> Result<Node,
         });
     }
     Node::parse_variable(name, text).ok_or_else(|| {
-        Problem::new(walked.clone(), place(), format!("`{walked}` takes {} here", here.wanted()))
-            .help(r#"write it as TOML: 300, true, ["a", "b"]"#)
+        Problem::new(
+            walked.clone(),
+            place(),
+            format!("`{walked}` takes {} here", here.wanted()),
+        )
+        .help(r#"write it as TOML: 300, true, ["a", "b"]"#)
     })
 }
 
 fn usual_places(environment: &Environment) -> Vec<PathBuf> {
     let mut places = vec![PathBuf::from("/etc/keybound/keybound.toml")];
-    places.extend(environment.config_home().map(|home| home.join("config.toml")));
+    places.extend(
+        environment
+            .config_home()
+            .map(|home| home.join("config.toml")),
+    );
     places.push(PathBuf::from("keybound.toml"));
     places
 }

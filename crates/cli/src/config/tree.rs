@@ -225,6 +225,9 @@ mod tests {
     #[test]
     fn a_syntax_error_names_its_line() {
         let problem = Node::parse("[issuer]\nurl = \n").expect_err("is no TOML");
-        assert!(matches!(problem.place, Place::File { line: 2, .. }), "{problem:?}");
+        assert!(
+            matches!(problem.place, Place::File { line: 2, .. }),
+            "{problem:?}"
+        );
     }
 }

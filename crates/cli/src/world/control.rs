@@ -68,7 +68,8 @@ fn guard(
 ) -> Result<Guard, Failure> {
     let mut issuer = IssuerConfig::new(settings.issuer.clone());
     issuer.algorithms = AlgorithmSet::TOKEN_DEFAULT;
-    let nonce_secret = random32().ok_or_else(|| Failure::internal("this machine gives no random bytes"))?;
+    let nonce_secret =
+        random32().ok_or_else(|| Failure::internal("this machine gives no random bytes"))?;
     let mut config = GuardConfig::new("control-1", vec![issuer], *nonce_secret);
     config.replay.first_run = is_new;
     Guard::new(config, Arc::clone(clock), sink).map_err(|error| Failure::config(chain(&error)))

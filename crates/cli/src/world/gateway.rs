@@ -38,15 +38,26 @@ pub(super) fn start(
     manner: Manner,
     clock: &Arc<dyn Clock>,
 ) -> Result<Option<PublicKey>, Failure> {
-    let node = settings.control.as_ref().map_or("gateway-1", |control| control.client_id.as_str()).to_owned();
+    let node = settings
+        .control
+        .as_ref()
+        .map_or("gateway-1", |control| control.client_id.as_str())
+        .to_owned();
     // Without the state of an earlier run nothing was accepted before, so a
     // strict replay log has no time before its start to be careful about.
     let first_run = !settings.state_dir.exists();
     let assertion_key = assertion_key(&settings)?;
-    let spool = Spool::open(&SpoolConfig::new(settings.state_dir.join("spool"), node.as_str()), Arc::clone(clock))
-        .map_err(|error| Failure::lifecycle(chain(&error)))?;
-    let guard = Guard::new(guard_config(&settings, &node, first_run), Arc::clone(clock), Arc::new(spool.clone()))
-        .map_err(|error| Failure::config(chain(&error)))?;
+    let spool = Spool::open(
+        &SpoolConfig::new(settings.state_dir.join("spool"), node.as_str()),
+        Arc::clone(clock),
+    )
+    .map_err(|error| Failure::lifecycle(chain(&error)))?;
+    let guard = Guard::new(
+        guard_config(&settings, &node, first_run),
+        Arc::clone(clock),
+        Arc::new(spool.clone()),
+    )
+    .map_err(|error| Failure::config(chain(&error)))?;
     let public = assertion_key.as_ref().map(|key| key.public_key().clone());
     let config = gateway_config(&settings, assertion_key, manner);
     let gateway = Gateway::new(config, guard.clone(), Arc::clone(clock))
@@ -55,7 +66,14 @@ pub(super) fn start(
     world.ready_when(move || ready.readiness());
     world.measure(move || measured.metrics());
     if let Some(control) = &settings.control {
-        follow(world, control, &settings.state_dir, &node, (&guard, &spool), clock)?;
+        follow(
+            world,
+            control,
+            &settings.state_dir,
+            &node,
+            (&guard, &spool),
+            clock,
+        )?;
     }
     let maintained = guard;
     world.work_every(MAINTAIN_EVERY, move || {
@@ -102,12 +120,24 @@ fn issuer_config(settings: &GatewayIssuerSettings) -> IssuerConfig {
     config
 }
 
-fn gateway_config(settings: &GatewaySettings, key: Option<Arc<dyn Signer>>, manner: Manner) -> GatewayConfig {
+fn gateway_config(
+    settings: &GatewaySettings,
+    key: Option<Arc<dyn Signer>>,
+    manner: Manner,
+) -> GatewayConfig {
     GatewayConfig {
         url: settings.url.clone(),
-        issuers: settings.issuers.iter().map(|issuer| issuer.url.clone()).collect(),
+        issuers: settings
+            .issuers
+            .iter()
+            .map(|issuer| issuer.url.clone())
+            .collect(),
         proof_algorithms: settings.profile.proof_algorithms,
-        routes: settings.routes.iter().map(|route| route_config(route, manner)).collect(),
+        routes: settings
+            .routes
+            .iter()
+            .map(|route| route_config(route, manner))
+            .collect(),
         assertion_key: key,
         cors: None,
         identity_fields: Vec::new(),
@@ -119,11 +149,17 @@ fn gateway_config(settings: &GatewaySettings, key: Option<Arc<dyn Signer>>, mann
 fn route_config(settings: &RouteSettings, manner: Manner) -> RouteConfig {
     let mut check = Route::new(&settings.path, &settings.resource);
     check.error_detail = manner.error_detail;
-    check.nonce = if settings.nonce { NonceRule::Everybody } else { NonceRule::Nobody };
+    check.nonce = if settings.nonce {
+        NonceRule::Everybody
+    } else {
+        NonceRule::Nobody
+    };
     check.scopes = settings
         .scopes
         .iter()
-        .fold(MethodScopes::default(), |all, (method, scopes)| all.with(method, scopes.iter().cloned()));
+        .fold(MethodScopes::default(), |all, (method, scopes)| {
+            all.with(method, scopes.iter().cloned())
+        });
     let mut config = RouteConfig::new(settings.path.as_str(), settings.upstream.clone(), check);
     config.enforcement = match settings.enforcement {
         EnforcementMode::Off => Enforcement::Off,
@@ -145,15 +181,19 @@ fn assertion_key(settings: &GatewaySettings) -> Result<Option<Arc<dyn Signer>>, 
         return Ok(Some(Arc::clone(key)));
     }
     make_private_directory(&settings.state_dir).map_err(|error| {
-        Failure::lifecycle(format!("cannot make `{}`: {error}", settings.state_dir.display()))
-            .next("make it writable for this user, or set `state_dir` in `[gateway]`")
+        Failure::lifecycle(format!(
+            "cannot make `{}`: {error}",
+            settings.state_dir.display()
+        ))
+        .next("make it writable for this user, or set `state_dir` in `[gateway]`")
     })?;
     let path = settings.state_dir.join("assertion.pem");
     let key = if path.exists() {
         SoftwareKey::load(&path).map_err(|error| Failure::lifecycle(chain(&error)))?
     } else {
         let made = crate::commands::key::generate(Algorithm::Es256)?;
-        made.create(&path).map_err(|error| Failure::lifecycle(chain(&error)))?;
+        made.create(&path)
+            .map_err(|error| Failure::lifecycle(chain(&error)))?;
         made
     };
     Ok(Some(Arc::new(key)))
@@ -170,9 +210,14 @@ fn follow(
 ) -> Result<(), Failure> {
     let holder = holder(control, clock)?;
     let config = FollowConfig::new(control.url.clone(), state_dir.to_owned(), node);
-    let follower =
-        Follower::open(config, holder.clone(), guard.clone(), Arc::new(spool.clone()), Arc::clone(clock))
-        .map_err(|error| Failure::lifecycle(chain(&error)))?;
+    let follower = Follower::open(
+        config,
+        holder.clone(),
+        guard.clone(),
+        Arc::new(spool.clone()),
+        Arc::clone(clock),
+    )
+    .map_err(|error| Failure::lifecycle(chain(&error)))?;
     let (status, measured) = (follower.status(), follower.status());
     world.ready_when(move || vec![status.check()]);
     world.measure(move || measured.metrics());

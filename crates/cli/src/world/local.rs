@@ -22,10 +22,12 @@ use super::ports::Ports;
 use super::upstream::DemoUpstream;
 use crate::commands::key;
 use crate::config::model::{EnforcementMode, IdentityName, ReplayModeName};
-use crate::config::secret::{Secret32, make_private_directory, random32, read_secret32, write_private};
+use crate::config::secret::{
+    Secret32, make_private_directory, random32, read_secret32, write_private,
+};
 use crate::config::settings::{
-    ControlSettings, GatewayControlSettings, GatewayIssuerSettings, GatewaySettings, IssuerSettings,
-    RouteSettings, Settings, StoreSettings,
+    ControlSettings, GatewayControlSettings, GatewayIssuerSettings, GatewaySettings,
+    IssuerSettings, RouteSettings, Settings, StoreSettings,
 };
 use crate::failure::{Failure, chain};
 use crate::input::unwritable;
@@ -138,7 +140,9 @@ impl Local {
 pub(crate) fn write_profile(directory: &Path, addresses: &Addresses) -> Result<PathBuf, Failure> {
     let path = directory.join(ADMIN_PROFILE);
     match std::fs::remove_file(&path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(unwritable(&path, &error)),
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(unwritable(&path, &error));
+        }
         _ => {}
     }
     let profile = ProfileFile {
@@ -167,8 +171,12 @@ impl Keys {
 
 fn secret(path: &Path) -> Result<Secret32, Failure> {
     if !path.exists() {
-        let bytes = random32().ok_or_else(|| Failure::internal("this machine gives no random bytes"))?;
-        let line = zeroize::Zeroizing::new(format!("{}\n", keybound_proto::base64url::encode(bytes.as_slice())));
+        let bytes =
+            random32().ok_or_else(|| Failure::internal("this machine gives no random bytes"))?;
+        let line = zeroize::Zeroizing::new(format!(
+            "{}\n",
+            keybound_proto::base64url::encode(bytes.as_slice())
+        ));
         write_private(path, line.as_bytes()).map_err(|error| unwritable(path, &error))?;
     }
     read_secret32(path).map_err(|error| Failure::config(error.to_string()))
@@ -179,19 +187,23 @@ fn own_key(path: &Path) -> Result<Arc<SoftwareKey>, Failure> {
         return key::load(path).map(Arc::new);
     }
     let made = key::generate(Algorithm::Es256)?;
-    made.create(path).map_err(|error| Failure::config(chain(&error)))?;
+    made.create(path)
+        .map_err(|error| Failure::config(chain(&error)))?;
     Ok(Arc::new(made))
 }
 
 fn issuer(addresses: &Addresses, keys: &Keys) -> Result<IssuerConfig, Failure> {
     let approvals = APPROVALS_SCOPES.map(str::to_owned).to_vec();
     let reports = vec![REPORTS_SCOPE.to_owned()];
-    let control = crate::config::validate::CONTROL_SCOPES.map(str::to_owned).to_vec();
+    let control = crate::config::validate::CONTROL_SCOPES
+        .map(str::to_owned)
+        .to_vec();
     let resource = |identifier: String, scopes: &[String]| ResourceConfig {
         identifier,
         scopes: scopes.to_vec(),
     };
-    let nonce_secret = random32().ok_or_else(|| Failure::internal("this machine gives no random bytes"))?;
+    let nonce_secret =
+        random32().ok_or_else(|| Failure::internal("this machine gives no random bytes"))?;
     Ok(IssuerConfig {
         url: url(&addresses.issuer_url())?,
         node: "issuer-1".to_owned(),
@@ -202,7 +214,12 @@ fn issuer(addresses: &Addresses, keys: &Keys) -> Result<IssuerConfig, Failure> {
             overlap: 86_400,
         },
         clients: vec![
-            client("admin", &keys.admin, &["keybound:read", "keybound:respond"], addresses),
+            client(
+                "admin",
+                &keys.admin,
+                &["keybound:read", "keybound:respond"],
+                addresses,
+            ),
             client("gateway-1", &keys.gateway, &["keybound:gateway"], addresses),
         ],
         resources: vec![
@@ -244,7 +261,11 @@ fn client(id: &str, key: &SoftwareKey, scopes: &[&str], addresses: &Addresses) -
     }
 }
 
-fn gateway(addresses: &Addresses, keys: &Keys, directory: &Path) -> Result<GatewaySettings, Failure> {
+fn gateway(
+    addresses: &Addresses,
+    keys: &Keys,
+    directory: &Path,
+) -> Result<GatewaySettings, Failure> {
     let key: Arc<dyn Signer> = Arc::<SoftwareKey>::clone(&keys.gateway);
     Ok(GatewaySettings {
         url: origin(&addresses.gateway_url())?,
@@ -272,11 +293,18 @@ fn gateway(addresses: &Addresses, keys: &Keys, directory: &Path) -> Result<Gatew
             may_lack: Vec::new(),
         }],
         routes: vec![
-            route(addresses, "/approvals", addresses.approvals_resource(), &[
-                ("GET", APPROVALS_SCOPES[0]),
-                ("POST", APPROVALS_SCOPES[1]),
-            ])?,
-            route(addresses, "/reports", addresses.reports_resource(), &[("GET", REPORTS_SCOPE)])?,
+            route(
+                addresses,
+                "/approvals",
+                addresses.approvals_resource(),
+                &[("GET", APPROVALS_SCOPES[0]), ("POST", APPROVALS_SCOPES[1])],
+            )?,
+            route(
+                addresses,
+                "/reports",
+                addresses.reports_resource(),
+                &[("GET", REPORTS_SCOPE)],
+            )?,
         ],
     })
 }
@@ -287,7 +315,8 @@ fn route(
     resource: String,
     scopes: &[(&str, &str)],
 ) -> Result<RouteSettings, Failure> {
-    let by_method = |(method, scope): &(&str, &str)| ((*method).to_owned(), vec![(*scope).to_owned()]);
+    let by_method =
+        |(method, scope): &(&str, &str)| ((*method).to_owned(), vec![(*scope).to_owned()]);
     Ok(RouteSettings {
         path: path.to_owned(),
         upstream: origin(&format!("http://{}", addresses.upstream))?,

@@ -7,8 +7,8 @@
 use std::io::IsTerminal;
 
 use tracing::level_filters::LevelFilter;
-use tracing_subscriber::fmt::time::FormatTime;
 use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::time::FormatTime;
 
 use crate::context::Context;
 use crate::moment;
@@ -20,7 +20,9 @@ pub(crate) fn start(context: &Context, default: LevelFilter) {
         .text("KEYBOUND_LOG")
         .and_then(|text| text.parse::<LevelFilter>().ok())
         .unwrap_or(default);
-    let time = Moments { clock: std::sync::Arc::clone(&context.clock) };
+    let time = Moments {
+        clock: std::sync::Arc::clone(&context.clock),
+    };
     let builder = tracing_subscriber::fmt()
         .with_max_level(level)
         .with_timer(time)
@@ -30,7 +32,11 @@ pub(crate) fn start(context: &Context, default: LevelFilter) {
         let ansi = context.environment.text("NO_COLOR").is_none();
         tracing::subscriber::set_global_default(builder.with_ansi(ansi).finish())
     } else {
-        let json = builder.json().flatten_event(true).with_current_span(false).with_span_list(false);
+        let json = builder
+            .json()
+            .flatten_event(true)
+            .with_current_span(false)
+            .with_span_list(false);
         tracing::subscriber::set_global_default(json.finish())
     };
     drop(started);

@@ -18,8 +18,10 @@ impl Ports {
     pub(crate) fn from_base(base: u16) -> Result<Self, Failure> {
         let last = base.checked_add(4);
         if base < 1 || last.is_none() {
-            return Err(Failure::usage(format!("`{base}` leaves no room for five ports"))
-                .next("choose a --port-base from 1 to 65531"));
+            return Err(
+                Failure::usage(format!("`{base}` leaves no room for five ports"))
+                    .next("choose a --port-base from 1 to 65531"),
+            );
         }
         Ok(Self { base })
     }
@@ -65,6 +67,9 @@ impl Ports {
     }
 
     const fn at(&self, offset: u16) -> SocketAddr {
-        SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), self.base + offset)
+        SocketAddr::new(
+            std::net::IpAddr::V4(Ipv4Addr::LOCALHOST),
+            self.base + offset,
+        )
     }
 }

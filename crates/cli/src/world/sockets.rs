@@ -21,23 +21,51 @@ pub(crate) struct Sockets {
 
 impl Sockets {
     /// Binds what the settings have, each for its public origin.
-    pub(crate) async fn bind(settings: &Settings, error_detail: ErrorDetail) -> Result<Self, Failure> {
+    pub(crate) async fn bind(
+        settings: &Settings,
+        error_detail: ErrorDetail,
+    ) -> Result<Self, Failure> {
         let mut sockets = Self::default();
         if let Some(issuer) = &settings.issuer {
             let origin = issuer.config.url.origin().clone();
-            sockets.issuer = Some(bind(issuer.listen, ListenerKind::Issuer, vec![origin], error_detail).await?);
+            sockets.issuer = Some(
+                bind(
+                    issuer.listen,
+                    ListenerKind::Issuer,
+                    vec![origin],
+                    error_detail,
+                )
+                .await?,
+            );
         }
         if let Some(gateway) = &settings.gateway {
             let origin = gateway.url.clone();
-            sockets.gateway = Some(bind(gateway.listen, ListenerKind::Gateway, vec![origin], error_detail).await?);
+            sockets.gateway = Some(
+                bind(
+                    gateway.listen,
+                    ListenerKind::Gateway,
+                    vec![origin],
+                    error_detail,
+                )
+                .await?,
+            );
         }
         if let Some(control) = &settings.control {
             let origin = control.url.clone();
-            sockets.control = Some(bind(control.listen, ListenerKind::Control, vec![origin], error_detail).await?);
+            sockets.control = Some(
+                bind(
+                    control.listen,
+                    ListenerKind::Control,
+                    vec![origin],
+                    error_detail,
+                )
+                .await?,
+            );
         }
         if let Some(listen) = settings.management {
             let origins = loopback_origins(listen);
-            sockets.management = Some(bind(listen, ListenerKind::Management, origins, error_detail).await?);
+            sockets.management =
+                Some(bind(listen, ListenerKind::Management, origins, error_detail).await?);
         }
         Ok(sockets)
     }
@@ -45,7 +73,15 @@ impl Sockets {
     /// Binds the demo upstream.
     pub(crate) async fn bind_upstream(&mut self, listen: SocketAddr) -> Result<(), Failure> {
         let origins = loopback_origins(listen);
-        self.upstream = Some(bind(listen, ListenerKind::DemoUpstream, origins, ErrorDetail::Full).await?);
+        self.upstream = Some(
+            bind(
+                listen,
+                ListenerKind::DemoUpstream,
+                origins,
+                ErrorDetail::Full,
+            )
+            .await?,
+        );
         Ok(())
     }
 }
@@ -87,7 +123,11 @@ async fn bind(
 
 /// A base that is clear of the occupied port.
 const fn other_base(port: u16) -> u16 {
-    if port < 60_000 { (port / 100 + 1) * 100 } else { 9_500 }
+    if port < 60_000 {
+        (port / 100 + 1) * 100
+    } else {
+        9_500
+    }
 }
 
 /// The origins a listener without a public URL is reached by.

@@ -18,7 +18,8 @@ impl StopSignals {
     /// Listens from now on.
     pub(crate) fn listen() -> Result<Self, Failure> {
         let listen = |kind| {
-            signal(kind).map_err(|error| Failure::internal(format!("cannot listen to signals: {error}")))
+            signal(kind)
+                .map_err(|error| Failure::internal(format!("cannot listen to signals: {error}")))
         };
         Ok(Self {
             terminate: listen(SignalKind::terminate())?,

@@ -70,13 +70,20 @@ impl DemoUpstream {
         Router::new()
             .route("/approvals", get(list).post(decide))
             .route("/reports", get(report))
-            .layer(middleware::from_fn_with_state(upstream.clone(), only_the_gateway))
+            .layer(middleware::from_fn_with_state(
+                upstream.clone(),
+                only_the_gateway,
+            ))
             .with_state(upstream)
     }
 }
 
 /// Lets a request in when the gateway vouches for its caller.
-async fn only_the_gateway(State(upstream): State<Upstream>, mut request: Request, next: Next) -> Response {
+async fn only_the_gateway(
+    State(upstream): State<Upstream>,
+    mut request: Request,
+    next: Next,
+) -> Response {
     let mut values = request.headers().get_all(HEADER).iter();
     let (first, second) = (values.next(), values.next());
     let assertion = match (first, second) {
@@ -85,8 +92,9 @@ async fn only_the_gateway(State(upstream): State<Upstream>, mut request: Request
     };
     let now = upstream.clock.now();
     let about = &upstream.about;
-    let identity = assertion
-        .and_then(|text| Identity::verify(text, &about.gateway, &about.origin, &upstream.key, now).ok());
+    let identity = assertion.and_then(|text| {
+        Identity::verify(text, &about.gateway, &about.origin, &upstream.key, now).ok()
+    });
     let Some(identity) = identity else {
         let message = "this API takes requests of its gateway only";
         return refuse(StatusCode::FORBIDDEN, message);
@@ -96,7 +104,10 @@ async fn only_the_gateway(State(upstream): State<Upstream>, mut request: Request
 }
 
 async fn list(State(upstream): State<Upstream>) -> Response {
-    let approvals = upstream.approvals.lock().unwrap_or_else(PoisonError::into_inner);
+    let approvals = upstream
+        .approvals
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner);
     Json(serde_json::json!({ "approvals": *approvals })).into_response()
 }
 
@@ -108,10 +119,21 @@ async fn decide(
     let state = match decision.decision.as_str() {
         "approve" => "approved",
         "reject" => "rejected",
-        _ => return refuse(StatusCode::BAD_REQUEST, "`decision` is `approve` or `reject`"),
+        _ => {
+            return refuse(
+                StatusCode::BAD_REQUEST,
+                "`decision` is `approve` or `reject`",
+            );
+        }
     };
-    let mut approvals = upstream.approvals.lock().unwrap_or_else(PoisonError::into_inner);
-    let Some(approval) = approvals.iter_mut().find(|approval| approval.id == decision.id) else {
+    let mut approvals = upstream
+        .approvals
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner);
+    let Some(approval) = approvals
+        .iter_mut()
+        .find(|approval| approval.id == decision.id)
+    else {
         return refuse(StatusCode::NOT_FOUND, "there is no approval with this id");
     };
     state.clone_into(&mut approval.state);

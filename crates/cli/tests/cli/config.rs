@@ -20,7 +20,12 @@ fn edited(edit: impl FnOnce(String) -> String) -> Home {
 fn a_typo_names_file_line_key_and_the_nearest_valid_key() {
     let home = edited(|toml| toml.replace("[issuer]\nurl", "[issuer]\nacces_ttl = \"5m\"\nurll"));
     let ended = home.run(&["config", "validate"]).ends_with(2);
-    insta::assert_snapshot!(ended.stderr, @"");
+    insta::assert_snapshot!(ended.stderr, @r"
+    error: 2 problems in keybound.toml
+      keybound.toml:9:1: unknown key `issuer.acces_ttl`; did you mean `access_ttl` of `[issuer.tokens]`?
+      keybound.toml:10:1: unknown key `issuer.urll`; did you mean `url`?
+    next: correct it, then check it with `keybound config validate`
+    ");
 }
 
 #[test]
@@ -28,38 +33,77 @@ fn every_problem_is_shown_at_once() {
     let home = edited(|toml| {
         toml.replace("listen = \"127.0.0.1:9400\"", "listen = \"0.0.0.0:9400\"")
             .replace("enforcement = \"require\"", "enforcement = \"observe\"")
-            .replace("url = \"sqlite:data/keybound.db\"", "url = \"postgres://db/keybound\"")
+            .replace(
+                "url = \"sqlite:data/keybound.db\"",
+                "url = \"postgres://db/keybound\"",
+            )
     });
     let ended = home.run(&["config", "validate", "--json"]).ends_with(2);
     let answer = ended.json();
     assert_eq!(answer["ok"], false);
     let problems = answer["problems"].as_array().expect("a list");
-    assert_eq!(problems.len(), 1, "what is not in the release is told before what does not fit: {problems:?}");
+    assert_eq!(
+        problems.len(),
+        1,
+        "what is not in the release is told before what does not fit: {problems:?}"
+    );
     assert_eq!(problems[0]["key"], "gateway.route[0].enforcement");
 
     let home = edited(|toml| {
         toml.replace("listen = \"127.0.0.1:9400\"", "listen = \"0.0.0.0:9400\"")
-            .replace("url = \"sqlite:data/keybound.db\"", "url = \"postgres://db/keybound\"")
-            .replace("[issuer.registration]", "[issuer.tokens]\naccess_ttl = \"2d\"\n[issuer.registration]")
+            .replace(
+                "url = \"sqlite:data/keybound.db\"",
+                "url = \"postgres://db/keybound\"",
+            )
+            .replace(
+                "[issuer.registration]",
+                "[issuer.tokens]\naccess_ttl = \"2d\"\n[issuer.registration]",
+            )
     });
-    let answer = home.run(&["config", "validate", "--json"]).ends_with(2).json();
+    let answer = home
+        .run(&["config", "validate", "--json"])
+        .ends_with(2)
+        .json();
     let keys: Vec<&str> = answer["problems"]
         .as_array()
         .expect("a list")
         .iter()
         .filter_map(|problem| problem["key"].as_str())
         .collect();
-    assert_eq!(keys, ["store.url", "issuer.listen", "issuer.tokens.access_ttl"]);
+    assert_eq!(
+        keys,
+        ["store.url", "issuer.listen", "issuer.tokens.access_ttl"]
+    );
 }
 
 #[test]
 fn a_feature_of_a_later_release_is_named_as_such() {
     for (from, to, says) in [
-        ("enforcement = \"require\"", "enforcement = \"prefer\"", "this release supports `require` and `off`"),
-        ("state_dir =", "replay = \"redis://127.0.0.1\"\nstate_dir =", "`memory` for the gateway"),
-        ("state_dir =", "tls = {}\nstate_dir =", "listens on loopback only"),
-        ("upstream =", "binding_methods = [\"mtls\"]\nupstream =", "binds tokens with `dpop`"),
-        ("auth = \"private_key_jwt\"", "auth = \"tls_client_auth\"", "`private_key_jwt` and `client_secret_basic`"),
+        (
+            "enforcement = \"require\"",
+            "enforcement = \"prefer\"",
+            "this release supports `require` and `off`",
+        ),
+        (
+            "state_dir =",
+            "replay = \"redis://127.0.0.1\"\nstate_dir =",
+            "`memory` for the gateway",
+        ),
+        (
+            "state_dir =",
+            "tls = {}\nstate_dir =",
+            "listens on loopback only",
+        ),
+        (
+            "upstream =",
+            "binding_methods = [\"mtls\"]\nupstream =",
+            "binds tokens with `dpop`",
+        ),
+        (
+            "auth = \"private_key_jwt\"",
+            "auth = \"tls_client_auth\"",
+            "`private_key_jwt` and `client_secret_basic`",
+        ),
     ] {
         let home = edited(|toml| toml.replace(from, to));
         let ended = home.run(&["config", "validate"]).ends_with(2);
@@ -70,21 +114,31 @@ fn a_feature_of_a_later_release_is_named_as_such() {
 
 #[test]
 fn a_secret_in_the_file_is_refused_and_not_repeated() {
-    let home = edited(|toml| toml.replace("[issuer]", "key_encryption_key = \"hunter2\"\n[issuer]"));
+    let home =
+        edited(|toml| toml.replace("[issuer]", "key_encryption_key = \"hunter2\"\n[issuer]"));
     let ended = home.run(&["config", "validate"]).ends_with(2);
-    assert!(ended.stderr.contains("secrets never stand in this file"), "{ended:?}");
+    assert!(
+        ended.stderr.contains("secrets never stand in this file"),
+        "{ended:?}"
+    );
     assert!(!ended.stderr.contains("hunter2"), "{ended:?}");
 }
 
 #[test]
 fn a_key_that_others_can_read_is_refused() {
     let home = edited(|toml| toml);
-    for (file, key) in [("secrets/kek", "store.key_encryption_key_file"), ("secrets/gateway-1.pem", "gateway.control.key")] {
+    for (file, key) in [
+        ("secrets/kek", "store.key_encryption_key_file"),
+        ("secrets/gateway-1.pem", "gateway.control.key"),
+    ] {
         let path = home.path(file);
         fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).expect("changes the mode");
         for command in [["config", "validate"].as_slice(), &["serve"]] {
             let ended = home.run(command).ends_with(2);
-            assert!(ended.stderr.contains(key) && ended.stderr.contains("chmod 600"), "{ended:?}");
+            assert!(
+                ended.stderr.contains(key) && ended.stderr.contains("chmod 600"),
+                "{ended:?}"
+            );
         }
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("changes the mode");
     }
@@ -102,23 +156,39 @@ fn a_missing_key_is_named() {
 #[test]
 fn no_configuration_says_where_it_was_looked_for() {
     let ended = Home::new().run(&["serve"]).ends_with(2);
-    assert!(ended.stderr.contains("keybound.toml") && ended.stderr.contains("keybound init"), "{ended:?}");
+    assert!(
+        ended.stderr.contains("keybound.toml") && ended.stderr.contains("keybound init"),
+        "{ended:?}"
+    );
 }
 
 #[test]
 fn variables_override_the_file_and_a_typo_in_one_is_an_error() {
     let home = edited(|toml| toml);
     let show = |variables: &[(&str, &str)]| home.run_with(&["config", "show", "--json"], variables);
-    let answer = show(&[("KEYBOUND_ISSUER__TOKENS__ACCESS_TTL", "2m")]).ends_with(0).json();
+    let answer = show(&[("KEYBOUND_ISSUER__TOKENS__ACCESS_TTL", "2m")])
+        .ends_with(0)
+        .json();
     let values = answer["values"].as_array().expect("a list");
     let find = |key: &str| values.iter().find(|value| value["key"] == key).expect(key);
     assert_eq!(find("issuer.tokens.access_ttl")["value"], "2m");
-    assert_eq!(find("issuer.tokens.access_ttl")["origin"], "KEYBOUND_ISSUER__TOKENS__ACCESS_TTL");
+    assert_eq!(
+        find("issuer.tokens.access_ttl")["origin"],
+        "KEYBOUND_ISSUER__TOKENS__ACCESS_TTL"
+    );
     assert_eq!(find("issuer.rotation.every")["origin"], "default");
-    assert!(find("issuer.url")["origin"].as_str().is_some_and(|origin| origin.starts_with("keybound.toml:")));
+    assert!(
+        find("issuer.url")["origin"]
+            .as_str()
+            .is_some_and(|origin| origin.starts_with("keybound.toml:"))
+    );
 
     let ended = show(&[("KEYBOUND_ISSUER__LISTN", "127.0.0.1:1")]).ends_with(2);
-    assert!(ended.stderr.contains("KEYBOUND_ISSUER__LISTN") && ended.stderr.contains("did you mean `listen`?"), "{ended:?}");
+    assert!(
+        ended.stderr.contains("KEYBOUND_ISSUER__LISTN")
+            && ended.stderr.contains("did you mean `listen`?"),
+        "{ended:?}"
+    );
 }
 
 #[test]
@@ -127,9 +197,13 @@ fn secrets_of_the_environment_are_used_and_not_shown() {
     let kek = fs::read_to_string(home.path("secrets/kek")).expect("was written");
     fs::remove_file(home.path("secrets/kek")).expect("removes it");
     let variables = [("KEYBOUND_STORE__KEY_ENCRYPTION_KEY", kek.trim())];
-    home.run_with(&["config", "validate"], &variables).ends_with(0);
+    home.run_with(&["config", "validate"], &variables)
+        .ends_with(0);
     let shown = home.run_with(&["config", "show"], &variables).ends_with(0);
-    assert!(shown.stdout.contains("KEYBOUND_STORE__KEY_ENCRYPTION_KEY"), "{shown:?}");
+    assert!(
+        shown.stdout.contains("KEYBOUND_STORE__KEY_ENCRYPTION_KEY"),
+        "{shown:?}"
+    );
     assert!(!shown.stdout.contains(kek.trim()), "{shown:?}");
 }
 
@@ -142,13 +216,20 @@ fn init_writes_private_files_and_overwrites_nothing() {
         let mode = fs::metadata(&path).expect("exists").permissions().mode() & 0o777;
         assert_eq!(mode, 0o600, "{}", path.display());
     }
-    let mode = fs::metadata(home.path("site/secrets")).expect("exists").permissions().mode() & 0o777;
+    let mode = fs::metadata(home.path("site/secrets"))
+        .expect("exists")
+        .permissions()
+        .mode()
+        & 0o777;
     assert_eq!(mode, 0o700);
 
     let before = fs::read(home.path("site/secrets/kek")).expect("reads");
     let ended = home.run(&["init", "site"]).ends_with(2);
     assert!(ended.stderr.contains("exists already"), "{ended:?}");
-    assert_eq!(fs::read(home.path("site/secrets/kek")).expect("reads"), before);
+    assert_eq!(
+        fs::read(home.path("site/secrets/kek")).expect("reads"),
+        before
+    );
 }
 
 #[test]
@@ -166,6 +247,11 @@ fn the_flag_names_the_file() {
     let other = home.path("other.toml");
     fs::rename(home.path("keybound.toml"), &other).expect("moves it");
     home.run(&["config", "validate"]).ends_with(2);
-    home.run(&["config", "validate", "--config", text(&other)]).ends_with(0);
-    home.run_with(&["config", "validate"], &[("KEYBOUND_CONFIG", text(&other))]).ends_with(0);
+    home.run(&["config", "validate", "--config", text(&other)])
+        .ends_with(0);
+    home.run_with(
+        &["config", "validate"],
+        &[("KEYBOUND_CONFIG", text(&other))],
+    )
+    .ends_with(0);
 }

@@ -10,7 +10,10 @@ fn the_story_comes_out_as_it_must() {
     assert!(answer["seconds"].is_f64());
     let steps = answer["steps"].as_array().expect("a list");
     let cause = |name: &str| {
-        let step = steps.iter().find(|step| step["name"] == name).unwrap_or_else(|| panic!("no step {name}"));
+        let step = steps
+            .iter()
+            .find(|step| step["name"] == name)
+            .unwrap_or_else(|| panic!("no step {name}"));
         step["cause"].as_str().unwrap_or("none").to_owned()
     };
     for (name, expected) in [
@@ -35,7 +38,10 @@ fn the_story_comes_out_as_it_must() {
     }
     for step in steps {
         for member in ["name", "tried", "expected", "got"] {
-            assert!(step[member].as_str().is_some_and(|text| !text.is_empty()), "{step}");
+            assert!(
+                step[member].as_str().is_some_and(|text| !text.is_empty()),
+                "{step}"
+            );
         }
         assert_eq!(step["ok"], true, "{step}");
     }
@@ -47,7 +53,8 @@ fn nothing_is_left_behind() {
     let temporary = home.path("tmp");
     std::fs::create_dir(&temporary).expect("makes it");
     let name = temporary.to_str().expect("is text");
-    home.run_with(&["demo", "--quiet"], &[("TMPDIR", name)]).ends_with(0);
+    home.run_with(&["demo", "--quiet"], &[("TMPDIR", name)])
+        .ends_with(0);
     let left = std::fs::read_dir(&temporary).expect("reads").count();
     assert_eq!(left, 0);
     assert!(!home.path(".local").exists());

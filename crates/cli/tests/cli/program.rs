@@ -69,13 +69,21 @@ impl Home {
 
     pub(crate) fn run_with(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Ended {
         let mut command = self.command(arguments);
-        ended(&command.envs(variables.iter().copied()).output().expect("runs"))
+        ended(
+            &command
+                .envs(variables.iter().copied())
+                .output()
+                .expect("runs"),
+        )
     }
 
     /// Runs with text on standard input.
     pub(crate) fn feed(&self, arguments: &[&str], input: &str) -> Ended {
         let mut command = self.command(arguments);
-        let command = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let command = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
         let mut child = command.spawn().expect("starts");
         let mut stdin = child.stdin.take().expect("has a standard input");
         stdin.write_all(input.as_bytes()).expect("takes the input");
@@ -140,7 +148,11 @@ impl Service {
 
     /// Waits for the end; the exit code.
     pub(crate) fn wait(mut self) -> i32 {
-        self.child.wait().expect("ends").code().expect("ends by itself")
+        self.child
+            .wait()
+            .expect("ends")
+            .code()
+            .expect("ends by itself")
     }
 }
 
@@ -154,7 +166,10 @@ impl Drop for Service {
 impl Dev {
     /// An address below one of the parts.
     pub(crate) fn url(&self, part: &str, path: &str) -> String {
-        format!("{}{path}", self.addresses[part].as_str().expect("is in the document"))
+        format!(
+            "{}{path}",
+            self.addresses[part].as_str().expect("is in the document")
+        )
     }
 
     /// Plain HTTP to one of the parts: status line, headers and body.
@@ -173,7 +188,8 @@ impl Ended {
     /// The failure on stderr, in JSON mode.
     pub(crate) fn failure(&self) -> Value {
         let last = self.stderr.lines().last().unwrap_or_default();
-        let document: Value = serde_json::from_str(last).unwrap_or_else(|error| panic!("{error}: {self:?}"));
+        let document: Value =
+            serde_json::from_str(last).unwrap_or_else(|error| panic!("{error}: {self:?}"));
         document["error"].clone()
     }
 
@@ -203,8 +219,12 @@ pub(crate) fn free_ports(count: u16) -> u16 {
 /// One plain HTTP/1.1 exchange on a connection of its own.
 pub(crate) fn http(address: &str, method: &str, path: &str, headers: &str) -> String {
     let mut stream = TcpStream::connect(address).expect("connects");
-    stream.set_read_timeout(Some(Duration::from_secs(10))).expect("takes a limit");
-    let head = format!("{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n{headers}\r\n");
+    stream
+        .set_read_timeout(Some(Duration::from_secs(10)))
+        .expect("takes a limit");
+    let head = format!(
+        "{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n{headers}\r\n"
+    );
     stream.write_all(head.as_bytes()).expect("sends");
     let mut answer = String::new();
     stream.read_to_string(&mut answer).expect("answers");

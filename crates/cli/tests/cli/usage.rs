@@ -6,7 +6,10 @@ use crate::program::{Home, text};
 fn an_unknown_command_is_usage() {
     let ended = Home::new().run(&["attack"]).ends_with(2);
     assert!(ended.stdout.is_empty());
-    assert!(ended.stderr.contains("unrecognized subcommand 'attack'"), "{ended:?}");
+    assert!(
+        ended.stderr.contains("unrecognized subcommand 'attack'"),
+        "{ended:?}"
+    );
 }
 
 #[test]
@@ -14,7 +17,11 @@ fn a_failure_in_json_mode_is_an_object_on_stderr() {
     let ended = Home::new().run(&["attack", "--json"]).ends_with(2);
     let failure = ended.failure();
     assert_eq!(failure["code"], "usage");
-    assert!(failure["message"].as_str().is_some_and(|message| message.contains("attack")));
+    assert!(
+        failure["message"]
+            .as_str()
+            .is_some_and(|message| message.contains("attack"))
+    );
     assert!(failure["next"].is_string());
 }
 
@@ -24,7 +31,16 @@ fn a_secret_cannot_be_given_as_an_argument() {
         ["token", "inspect", "eyJhbGciOiJFUzI1NiJ9.e30.AAAA"].as_slice(),
         &["token", "introspect", "eyJhbGciOiJFUzI1NiJ9.e30.AAAA"],
         &["proof", "explain", "eyJhbGciOiJFUzI1NiJ9.e30.AAAA"],
-        &["proof", "new", "GET", "http://a/", "--key", "k", "--token", "eyJhbGciOiJFUzI1NiJ9.e30.AAAA"],
+        &[
+            "proof",
+            "new",
+            "GET",
+            "http://a/",
+            "--key",
+            "k",
+            "--token",
+            "eyJhbGciOiJFUzI1NiJ9.e30.AAAA",
+        ],
     ] {
         let ended = Home::new().run(arguments).ends_with(2);
         assert!(ended.stderr.contains("@file"), "{ended:?}");
@@ -35,7 +51,10 @@ fn a_secret_cannot_be_given_as_an_argument() {
 fn there_is_no_colour_without_a_terminal() {
     for arguments in [["--help"].as_slice(), &["version"], &["attack"]] {
         let ended = Home::new().run(arguments);
-        assert!(!ended.stdout.contains('\u{1b}') && !ended.stderr.contains('\u{1b}'), "{ended:?}");
+        assert!(
+            !ended.stdout.contains('\u{1b}') && !ended.stderr.contains('\u{1b}'),
+            "{ended:?}"
+        );
     }
 }
 
@@ -50,10 +69,16 @@ fn version_is_data_on_stdout() {
 fn completions_and_manual_pages_are_made_by_the_program() {
     let home = Home::new();
     for shell in ["bash", "fish", "zsh"] {
-        assert!(home.run(&["completions", shell]).ends_with(0).stdout.contains("keybound"));
+        assert!(
+            home.run(&["completions", shell])
+                .ends_with(0)
+                .stdout
+                .contains("keybound")
+        );
     }
     let directory = home.path("man");
     home.run(&["man", text(&directory)]).ends_with(0);
-    let page = std::fs::read_to_string(directory.join("keybound-proof-explain.1")).expect("has the page");
+    let page =
+        std::fs::read_to_string(directory.join("keybound-proof-explain.1")).expect("has the page");
     assert!(page.contains("plain words"), "{page}");
 }

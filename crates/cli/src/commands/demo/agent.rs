@@ -6,7 +6,8 @@ use http::Method;
 use keybound_custody::SoftwareKey;
 use keybound_holder::registration::{self, RegisteredAuthentication, RegistrationRequest};
 use keybound_holder::{
-    BoundToken, ClientAuthentication, Holder, HolderConfig, HttpClient, SignedHeaders, Timeouts, discovery,
+    BoundToken, ClientAuthentication, Holder, HolderConfig, HttpClient, SignedHeaders, Timeouts,
+    discovery,
 };
 use keybound_proto::dpop::{self, ProofRequest};
 use keybound_proto::jose::{Algorithm, Signer};
@@ -34,18 +35,27 @@ impl Agent {
     pub(super) async fn introduce(url: &HttpUrl, clock: &Arc<dyn Clock>) -> Result<Self, Failure> {
         let key = Arc::new(key::generate(Algorithm::Es256)?);
         let http = HttpClient::new(Timeouts::default()).map_err(failure)?;
-        let resource = discovery::protected_resource(&http, url).await.map_err(failure)?;
+        let resource = discovery::protected_resource(&http, url)
+            .await
+            .map_err(failure)?;
         let none = || Failure::internal("the demo gateway names no issuer with open registration");
         let issuer = resource.authorization_servers.first().ok_or_else(none)?;
-        let server = discovery::authorization_server(&http, issuer).await.map_err(failure)?;
+        let server = discovery::authorization_server(&http, issuer)
+            .await
+            .map_err(failure)?;
         let endpoint = server.registration_endpoint.ok_or_else(none)?;
         let request = RegistrationRequest {
             client_name: Some("demo agent".to_owned()),
-            authentication: RegisteredAuthentication::PrivateKeyJwt(key.public_key().clone(), key.algorithm()),
+            authentication: RegisteredAuthentication::PrivateKeyJwt(
+                key.public_key().clone(),
+                key.algorithm(),
+            ),
             scope: None,
             initial_access_token: None,
         };
-        let registered = registration::register(&http, &endpoint, &request).await.map_err(failure)?;
+        let registered = registration::register(&http, &endpoint, &request)
+            .await
+            .map_err(failure)?;
         let signer: Arc<dyn Signer> = Arc::<SoftwareKey>::clone(&key);
         let config = HolderConfig {
             issuer: issuer.clone(),
@@ -85,7 +95,11 @@ impl Agent {
     }
 
     /// Token and fresh proof for one request, as the agent sends them.
-    pub(super) async fn sign(&self, method: &Method, url: &HttpUrl) -> Result<SignedHeaders, Failure> {
+    pub(super) async fn sign(
+        &self,
+        method: &Method,
+        url: &HttpUrl,
+    ) -> Result<SignedHeaders, Failure> {
         self.holder.sign(method, url).await.map_err(failure)
     }
 
@@ -95,8 +109,20 @@ impl Agent {
     }
 
     /// A proof the agent made `seconds` ago and that nobody has seen yet.
-    pub(super) fn proof_of(&self, seconds: u64, method: &Method, url: &str, token: &str) -> Result<String, Failure> {
-        prove(&self.key, method, url, token, self.clock.now().minus(seconds))
+    pub(super) fn proof_of(
+        &self,
+        seconds: u64,
+        method: &Method,
+        url: &str,
+        token: &str,
+    ) -> Result<String, Failure> {
+        prove(
+            &self.key,
+            method,
+            url,
+            token,
+            self.clock.now().minus(seconds),
+        )
     }
 }
 

@@ -27,9 +27,13 @@ mod tests {
     #[test]
     fn only_the_payload_changes() {
         let payload = base64url::encode(br#"{"a":1}"#);
-        let changed = edited(&format!("h.{payload}.s"), |claims| claims["a"] = 2.into()).expect("edits");
+        let changed =
+            edited(&format!("h.{payload}.s"), |claims| claims["a"] = 2.into()).expect("edits");
         let parts: Vec<&str> = changed.split('.').collect();
         assert_eq!((parts[0], parts[2]), ("h", "s"));
-        assert_eq!(base64url::decode(parts[1].as_bytes()).expect("base64url"), br#"{"a":2}"#);
+        assert_eq!(
+            base64url::decode(parts[1].as_bytes()).expect("base64url"),
+            br#"{"a":2}"#
+        );
     }
 }

@@ -62,8 +62,19 @@ pub(super) async fn tell(stage: &Stage<'_>, teller: &mut Teller) -> Result<(), F
 
     teller.chapter("The agent was never disturbed")?;
     let proof = agent.prove(&Method::GET, &approvals, token.expose())?;
-    let seen = wire.send(Raw::new(Method::GET, &approvals).token("DPoP", token.expose()).proof(proof)).await?;
-    teller.request("owner-still-served", "the agent reads the approvals with a fresh proof", Expected::OK, &seen)?;
+    let seen = wire
+        .send(
+            Raw::new(Method::GET, &approvals)
+                .token("DPoP", token.expose())
+                .proof(proof),
+        )
+        .await?;
+    teller.request(
+        "owner-still-served",
+        "the agent reads the approvals with a fresh proof",
+        Expected::OK,
+        &seen,
+    )?;
 
     teller.chapter("The operator revokes the token")?;
     let revoked_at = revoke(stage, &token_id, teller).await?;
@@ -75,8 +86,16 @@ pub(super) async fn tell(stage: &Stage<'_>, teller: &mut Teller) -> Result<(), F
 async fn token(agent: &Agent, teller: &mut Teller) -> Result<(BoundToken, String), Failure> {
     let token = agent.token().await?;
     let claims = claims(token.expose());
-    let bound_to = claims.pointer("/cnf/jkt").and_then(Value::as_str).unwrap_or("nothing").to_owned();
-    let token_id = claims.get("jti").and_then(Value::as_str).unwrap_or_default().to_owned();
+    let bound_to = claims
+        .pointer("/cnf/jkt")
+        .and_then(Value::as_str)
+        .unwrap_or("nothing")
+        .to_owned();
+    let token_id = claims
+        .get("jti")
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+        .to_owned();
     let expected = format!("a token bound to {}", agent.jkt());
     let got = format!("a token bound to {bound_to}");
     let ok = expected == got && token_id.starts_with("tok_");
@@ -85,14 +104,23 @@ async fn token(agent: &Agent, teller: &mut Teller) -> Result<(BoundToken, String
     Ok((token, token_id))
 }
 
-async fn approve(agent: &Agent, wire: &Wire, url: &HttpUrl, teller: &mut Teller) -> Result<SignedHeaders, Failure> {
+async fn approve(
+    agent: &Agent,
+    wire: &Wire,
+    url: &HttpUrl,
+    teller: &mut Teller,
+) -> Result<SignedHeaders, Failure> {
     let signed = agent.sign(&Method::POST, url).await?;
     let mut raw = Raw::new(Method::POST, url.as_str())
         .proof(signed.dpop.as_str())
         .json(json!({ "id": "1", "decision": "approve" }));
     raw.authorization = Some(signed.authorization.clone());
     let seen = wire.send(raw).await?;
-    let state = seen.body.get("state").and_then(Value::as_str).unwrap_or("undecided");
+    let state = seen
+        .body
+        .get("state")
+        .and_then(Value::as_str)
+        .unwrap_or("undecided");
     let expected = "200, request 1 is approved".to_owned();
     let got = format!("{}, request 1 is {state}", seen.status);
     let ok = expected == got;
@@ -102,7 +130,11 @@ async fn approve(agent: &Agent, wire: &Wire, url: &HttpUrl, teller: &mut Teller)
 }
 
 /// The thief has the token and nothing else.
-async fn with_the_token(stage: &Stage<'_>, loot: &Loot<'_>, teller: &mut Teller) -> Result<(), Failure> {
+async fn with_the_token(
+    stage: &Stage<'_>,
+    loot: &Loot<'_>,
+    teller: &mut Teller,
+) -> Result<(), Failure> {
     let get = || Raw::new(Method::GET, loot.approvals);
     let seen = loot.wire.send(get().token("Bearer", loot.token)).await?;
     let expected = Expected::refused(Cause::TokenSchemeDowngrade);
@@ -110,79 +142,191 @@ async fn with_the_token(stage: &Stage<'_>, loot: &Loot<'_>, teller: &mut Teller)
 
     let seen = loot.wire.send(get().token("DPoP", loot.token)).await?;
     let expected = Expected::refused(Cause::DpopAbsent);
-    teller.request("no-proof", "send it as DPoP, without a proof", expected, &seen)?;
+    teller.request(
+        "no-proof",
+        "send it as DPoP, without a proof",
+        expected,
+        &seen,
+    )?;
 
     let now = stage.context.clock.now();
     let proof = prove(&loot.own_key, &Method::GET, loot.approvals, loot.token, now)?;
-    let seen = loot.wire.send(get().token("DPoP", loot.token).proof(proof)).await?;
+    let seen = loot
+        .wire
+        .send(get().token("DPoP", loot.token).proof(proof))
+        .await?;
     let expected = Expected::refused(Cause::TokenKeyMismatch);
-    teller.request("own-key", "sign a proof with a key of one's own", expected, &seen)?;
+    teller.request(
+        "own-key",
+        "sign a proof with a key of one's own",
+        expected,
+        &seen,
+    )?;
 
     let jkt = loot.own_key.public_key().thumbprint().to_string();
     let forged = edited(loot.token, |claims| claims["cnf"]["jkt"] = jkt.into())?;
     let proof = prove(&loot.own_key, &Method::GET, loot.approvals, &forged, now)?;
-    let seen = loot.wire.send(get().token("DPoP", &forged).proof(proof)).await?;
+    let seen = loot
+        .wire
+        .send(get().token("DPoP", &forged).proof(proof))
+        .await?;
     let expected = Expected::refused(Cause::TokenSignatureInvalid);
-    teller.request("edited-token", "edit the token so that it names that key", expected, &seen)?;
+    teller.request(
+        "edited-token",
+        "edit the token so that it names that key",
+        expected,
+        &seen,
+    )?;
 
     let reports = stage.addresses.reports_resource();
     let proof = prove(&loot.own_key, &Method::GET, &reports, loot.token, now)?;
-    let seen = loot.wire.send(Raw::new(Method::GET, &reports).token("DPoP", loot.token).proof(proof)).await?;
+    let seen = loot
+        .wire
+        .send(
+            Raw::new(Method::GET, &reports)
+                .token("DPoP", loot.token)
+                .proof(proof),
+        )
+        .await?;
     let expected = Expected::refused(Cause::TokenAudienceMismatch);
-    teller.request("other-resource", "take the token to another resource, /reports", expected, &seen)
+    teller.request(
+        "other-resource",
+        "take the token to another resource, /reports",
+        expected,
+        &seen,
+    )
 }
 
 /// The thief also has the proof that went with the approval.
-async fn with_the_proof(stage: &Stage<'_>, loot: &Loot<'_>, teller: &mut Teller) -> Result<(), Failure> {
-    let sent = |method: Method, url| Raw::new(method, url).token("DPoP", loot.token).proof(loot.captured);
+async fn with_the_proof(
+    stage: &Stage<'_>,
+    loot: &Loot<'_>,
+    teller: &mut Teller,
+) -> Result<(), Failure> {
+    let sent = |method: Method, url| {
+        Raw::new(method, url)
+            .token("DPoP", loot.token)
+            .proof(loot.captured)
+    };
     let decision = json!({ "id": "2", "decision": "approve" });
-    let seen = loot.wire.send(sent(Method::POST, loot.approvals).json(decision.clone())).await?;
+    let seen = loot
+        .wire
+        .send(sent(Method::POST, loot.approvals).json(decision.clone()))
+        .await?;
     let expected = Expected::refused(Cause::DpopReplayed);
-    teller.request("captured-proof-again", "send the captured request again, to approve request 2", expected, &seen)?;
+    teller.request(
+        "captured-proof-again",
+        "send the captured request again, to approve request 2",
+        expected,
+        &seen,
+    )?;
 
     let other_path = format!("{}/2", loot.approvals);
-    let seen = loot.wire.send(sent(Method::POST, &other_path).json(decision.clone())).await?;
+    let seen = loot
+        .wire
+        .send(sent(Method::POST, &other_path).json(decision.clone()))
+        .await?;
     let expected = Expected::refused(Cause::DpopHtuMismatch);
-    teller.request("other-path", "use its proof on another path, /approvals/2", expected, &seen)?;
+    teller.request(
+        "other-path",
+        "use its proof on another path, /approvals/2",
+        expected,
+        &seen,
+    )?;
 
     let seen = loot.wire.send(sent(Method::GET, loot.approvals)).await?;
     let expected = Expected::refused(Cause::DpopHtmMismatch);
-    teller.request("other-method", "use its proof with another method, GET", expected, &seen)?;
+    teller.request(
+        "other-method",
+        "use its proof with another method, GET",
+        expected,
+        &seen,
+    )?;
 
     let other_host = format!("{}/v1/locks", stage.addresses.control_url());
-    let seen = loot.wire.send(sent(Method::POST, &other_host).json(decision.clone())).await?;
+    let seen = loot
+        .wire
+        .send(sent(Method::POST, &other_host).json(decision.clone()))
+        .await?;
     let expected = Expected::refused(Cause::DpopHtuMismatch);
-    teller.request("other-host", "use its proof at another host, the control plane", expected, &seen)?;
+    teller.request(
+        "other-host",
+        "use its proof at another host, the control plane",
+        expected,
+        &seen,
+    )?;
 
-    let claimed = sent(Method::POST, loot.approvals).json(decision.clone()).host("api.example.com");
+    let claimed = sent(Method::POST, loot.approvals)
+        .json(decision.clone())
+        .host("api.example.com");
     let seen = loot.wire.send(claimed).await?;
-    let expected = Expected { status: 421, cause: Some(Cause::HostMisdirected) };
-    teller.request("claimed-host", "say another host in the Host header", expected, &seen)?;
+    let expected = Expected {
+        status: 421,
+        cause: Some(Cause::HostMisdirected),
+    };
+    teller.request(
+        "claimed-host",
+        "say another host in the Host header",
+        expected,
+        &seen,
+    )?;
 
-    let fresh = edited(loot.captured, |claims| claims["jti"] = "never-seen-before".into())?;
-    let raw = Raw::new(Method::POST, loot.approvals).token("DPoP", loot.token).proof(fresh).json(decision);
+    let fresh = edited(loot.captured, |claims| {
+        claims["jti"] = "never-seen-before".into()
+    })?;
+    let raw = Raw::new(Method::POST, loot.approvals)
+        .token("DPoP", loot.token)
+        .proof(fresh)
+        .json(decision);
     let seen = loot.wire.send(raw).await?;
     let expected = Expected::refused(Cause::DpopSignatureInvalid);
-    teller.request("edited-proof", "edit the proof so that it looks unused", expected, &seen)
+    teller.request(
+        "edited-proof",
+        "edit the proof so that it looks unused",
+        expected,
+        &seen,
+    )
 }
 
 /// The thief finds proofs of the agent that were never used.
-async fn with_more_proofs(agent: &Agent, loot: &Loot<'_>, teller: &mut Teller) -> Result<(), Failure> {
-    let get = |proof| Raw::new(Method::GET, loot.approvals).token("DPoP", loot.token).proof(proof);
+async fn with_more_proofs(
+    agent: &Agent,
+    loot: &Loot<'_>,
+    teller: &mut Teller,
+) -> Result<(), Failure> {
+    let get = |proof| {
+        Raw::new(Method::GET, loot.approvals)
+            .token("DPoP", loot.token)
+            .proof(proof)
+    };
     let old = agent.proof_of(300, &Method::GET, loot.approvals, loot.token)?;
     let seen = loot.wire.send(get(old)).await?;
     let expected = Expected::refused(Cause::DpopIatPast);
-    teller.request("old-proof", "use a proof the agent made five minutes ago and never sent", expected, &seen)?;
+    teller.request(
+        "old-proof",
+        "use a proof the agent made five minutes ago and never sent",
+        expected,
+        &seen,
+    )?;
 
     let other = agent.another_token().await?;
     let proof = agent.prove(&Method::GET, loot.approvals, other.expose())?;
     let seen = loot.wire.send(get(proof)).await?;
     let expected = Expected::refused(Cause::DpopAthMismatch);
-    teller.request("proof-for-another-token", "use a fresh proof the agent made for another of its tokens", expected, &seen)
+    teller.request(
+        "proof-for-another-token",
+        "use a fresh proof the agent made for another of its tokens",
+        expected,
+        &seen,
+    )
 }
 
 /// Revokes; answers with the moment the operator pressed the button.
-async fn revoke(stage: &Stage<'_>, token_id: &str, teller: &mut Teller) -> Result<Instant, Failure> {
+async fn revoke(
+    stage: &Stage<'_>,
+    token_id: &str,
+    teller: &mut Teller,
+) -> Result<Instant, Failure> {
     let pressed = Instant::now();
     let document = json!({ "token_id": token_id, "reason": "found in a log" });
     let answer: Result<Value, Failure> = stage.operator.post("/v1/tokens/revoke", &document).await;
@@ -191,7 +335,13 @@ async fn revoke(stage: &Stage<'_>, token_id: &str, teller: &mut Teller) -> Resul
         Err(failure) => failure.message().to_owned(),
     };
     let tried = format!("the operator revokes {token_id} at the control plane");
-    teller.step("revoked", tried, ("revoked".to_owned(), got), None, answer.is_ok())?;
+    teller.step(
+        "revoked",
+        tried,
+        ("revoked".to_owned(), got),
+        None,
+        answer.is_ok(),
+    )?;
     Ok(pressed)
 }
 
@@ -204,7 +354,9 @@ async fn refused_at_the_gateway(
 ) -> Result<(), Failure> {
     let (seen, took) = loop {
         let proof = agent.prove(&Method::GET, loot.approvals, loot.token)?;
-        let raw = Raw::new(Method::GET, loot.approvals).token("DPoP", loot.token).proof(proof);
+        let raw = Raw::new(Method::GET, loot.approvals)
+            .token("DPoP", loot.token)
+            .proof(proof);
         let seen: Seen = loot.wire.send(raw).await?;
         let took = pressed.elapsed();
         if seen.status != 200 || took > LOCK_REACHES_WITHIN * 5 {
@@ -213,10 +365,19 @@ async fn refused_at_the_gateway(
         tokio::time::sleep(Duration::from_millis(1)).await;
     };
     let refused = Expected::refused(Cause::TokenRevoked);
-    let is_refused = seen.status == refused.status && seen.cause.as_deref() == Some(Cause::TokenRevoked.id());
-    let expected = format!("401 {} within {} ms", Cause::TokenRevoked.id(), LOCK_REACHES_WITHIN.as_millis());
+    let is_refused =
+        seen.status == refused.status && seen.cause.as_deref() == Some(Cause::TokenRevoked.id());
+    let expected = format!(
+        "401 {} within {} ms",
+        Cause::TokenRevoked.id(),
+        LOCK_REACHES_WITHIN.as_millis()
+    );
     let cause = seen.cause.as_deref().unwrap_or("no cause");
-    let got = format!("{} {cause} after {:.0} ms", seen.status, took.as_secs_f64() * 1_000.0);
+    let got = format!(
+        "{} {cause} after {:.0} ms",
+        seen.status,
+        took.as_secs_f64() * 1_000.0
+    );
     let ok = is_refused && took <= LOCK_REACHES_WITHIN;
     let tried = "the agent itself sends a request with the right key and a fresh proof";
     teller.step("owner-refused", tried, (expected, got), seen.cause, ok)
@@ -240,18 +401,37 @@ async fn event_log(stage: &Stage<'_>, token_id: &str, teller: &mut Teller) -> Re
         tokio::time::sleep(Duration::from_millis(20)).await;
     };
     let expected = format!("all {} attempts with the token", wanted.len());
-    let got = if missing.is_empty() { expected.clone() } else { format!("missing: {}", missing.join(", ")) };
+    let got = if missing.is_empty() {
+        expected.clone()
+    } else {
+        format!("missing: {}", missing.join(", "))
+    };
     let ok = missing.is_empty();
-    teller.step("event-log", "look for the attempts in the event log", (expected, got), None, ok)
+    teller.step(
+        "event-log",
+        "look for the attempts in the event log",
+        (expected, got),
+        None,
+        ok,
+    )
 }
 
 /// The steps whose cause is missing from the log. Two steps with one cause need
 /// two events.
 fn not_recorded(wanted: &[(&str, String)], page: &Value) -> Vec<String> {
-    let events = page.get("events").and_then(Value::as_array).cloned().unwrap_or_default();
+    let events = page
+        .get("events")
+        .and_then(Value::as_array)
+        .cloned()
+        .unwrap_or_default();
     let mut recorded: Vec<String> = events
         .iter()
-        .filter_map(|event| event.get("cause").and_then(Value::as_str).map(str::to_owned))
+        .filter_map(|event| {
+            event
+                .get("cause")
+                .and_then(Value::as_str)
+                .map(str::to_owned)
+        })
         .collect();
     let mut missing = Vec::new();
     for (name, cause) in wanted {

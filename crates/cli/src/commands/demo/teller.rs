@@ -57,11 +57,17 @@ pub(super) struct Teller {
 
 impl Expected {
     /// A request that succeeds.
-    pub(super) const OK: Self = Self { status: 200, cause: None };
+    pub(super) const OK: Self = Self {
+        status: 200,
+        cause: None,
+    };
 
     /// A request that a check refuses.
     pub(super) const fn refused(cause: Cause) -> Self {
-        Self { status: 401, cause: Some(cause) }
+        Self {
+            status: 401,
+            cause: Some(cause),
+        }
     }
 
     fn text(self) -> String {
@@ -98,7 +104,8 @@ impl Teller {
         expected: Expected,
         seen: &Seen,
     ) -> Result<(), Failure> {
-        let ok = seen.status == expected.status && seen.cause.as_deref() == expected.cause.map(Cause::id);
+        let ok = seen.status == expected.status
+            && seen.cause.as_deref() == expected.cause.map(Cause::id);
         let step = Step {
             name,
             tried: tried.into(),
@@ -139,8 +146,17 @@ impl Teller {
     /// Ends the story. The exit code says whether it went as it must.
     pub(super) fn ending(mut self, clean_stop: bool) -> Outcome {
         if !clean_stop {
-            let (expected, got) = ("every connection closed".to_owned(), "connections had to be cut".to_owned());
-            self.step("clean-stop", "stop everything", (expected, got), None, false)?;
+            let (expected, got) = (
+                "every connection closed".to_owned(),
+                "connections had to be cut".to_owned(),
+            );
+            self.step(
+                "clean-stop",
+                "stop everything",
+                (expected, got),
+                None,
+                false,
+            )?;
         }
         let report = DemoReport {
             ok: self.steps.iter().all(|step| step.ok),
@@ -148,20 +164,44 @@ impl Teller {
             steps: self.steps,
         };
         self.output.report(&report)?;
-        Ok(if report.ok { Exit::Success } else { Exit::Findings })
+        Ok(if report.ok {
+            Exit::Success
+        } else {
+            Exit::Findings
+        })
     }
 
     fn tell(&mut self, step: Step) -> Result<(), Failure> {
-        let mark = if step.ok { styled(ink::GOOD, "✓") } else { styled(ink::BAD, "✗") };
+        let mark = if step.ok {
+            styled(ink::GOOD, "✓")
+        } else {
+            styled(ink::BAD, "✗")
+        };
         self.say(&format!("{mark} {}", step.tried))?;
-        let reason = step.cause.as_deref().and_then(Cause::from_id).map(Cause::summary);
-        let reason = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
+        let reason = step
+            .cause
+            .as_deref()
+            .and_then(Cause::from_id)
+            .map(Cause::summary);
+        let reason = reason
+            .map(|reason| format!(": {reason}"))
+            .unwrap_or_default();
         let line = if step.expected == step.got {
             format!("{}, as expected{}", step.got, styled(ink::DIM, reason))
         } else if step.ok {
-            format!("{} {}", step.got, styled(ink::DIM, format_args!("(expected: {})", step.expected)))
+            format!(
+                "{} {}",
+                step.got,
+                styled(ink::DIM, format_args!("(expected: {})", step.expected))
+            )
         } else {
-            format!("{} {}, {} {}{reason}", styled(ink::BOLD, "expected"), step.expected, styled(ink::BAD, "got"), step.got)
+            format!(
+                "{} {}, {} {}{reason}",
+                styled(ink::BOLD, "expected"),
+                step.expected,
+                styled(ink::BAD, "got"),
+                step.got
+            )
         };
         self.say(&format!("    {line}"))?;
         self.steps.push(step);
@@ -170,7 +210,11 @@ impl Teller {
 
     /// The story is the data of text mode; JSON mode prints it once, at the end.
     fn say(&self, text: &str) -> Result<(), Failure> {
-        if self.output.is_json() { Ok(()) } else { self.output.text(text) }
+        if self.output.is_json() {
+            Ok(())
+        } else {
+            self.output.text(text)
+        }
     }
 }
 

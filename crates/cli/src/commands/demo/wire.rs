@@ -94,11 +94,21 @@ impl Wire {
         if let Some(document) = raw.json {
             request = request.json(&document);
         }
-        let response = request.send().await.map_err(|error| Failure::internal(chain(&error)))?;
+        let response = request
+            .send()
+            .await
+            .map_err(|error| Failure::internal(chain(&error)))?;
         let status = response.status().as_u16();
-        let bytes = response.bytes().await.map_err(|error| Failure::internal(chain(&error)))?;
+        let bytes = response
+            .bytes()
+            .await
+            .map_err(|error| Failure::internal(chain(&error)))?;
         let body: Value = serde_json::from_slice(&bytes).unwrap_or_default();
         let cause = body.get("cause").and_then(Value::as_str).map(str::to_owned);
-        Ok(Seen { status, cause, body })
+        Ok(Seen {
+            status,
+            cause,
+            body,
+        })
     }
 }

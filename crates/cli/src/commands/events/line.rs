@@ -41,7 +41,11 @@ impl EventLine {
             ("refusals_aggregated", Some(cause)) => format!("{count} requests refused: {cause}"),
             (_, Some(cause)) => format!("{}: {cause}", kind.replace('_', " ")),
             ("lock_applied", None) => {
-                let what = if self.text("reason") == Some("released") { "release" } else { "lock" };
+                let what = if self.text("reason") == Some("released") {
+                    "release"
+                } else {
+                    "lock"
+                };
                 match self.number("propagation_ms") {
                     Some(milliseconds) => format!("{what} applied after {milliseconds} ms"),
                     None => format!("{what} applied"),
@@ -61,11 +65,16 @@ impl EventLine {
         let fields = [
             request,
             self.text("token_id").map(str::to_owned),
-            self.text("jkt").map(|jkt| format!("jkt:{}", jkt.get(..12).unwrap_or(jkt))),
-            self.text("identity").or_else(|| self.text("client_id")).map(str::to_owned),
+            self.text("jkt")
+                .map(|jkt| format!("jkt:{}", jkt.get(..12).unwrap_or(jkt))),
+            self.text("identity")
+                .or_else(|| self.text("client_id"))
+                .map(str::to_owned),
             self.text("by").map(|who| format!("by {who}")),
             self.text("peer").map(|peer| format!("from {}", host(peer))),
-            self.text("reason").filter(|_| !is_applied).map(|reason| format!("({reason})")),
+            self.text("reason")
+                .filter(|_| !is_applied)
+                .map(|reason| format!("({reason})")),
         ];
         fields.into_iter().flatten().collect::<Vec<_>>().join("  ")
     }

@@ -8,7 +8,7 @@
 
 use keybound_proto::cause::Cause;
 use keybound_proto::dpop::{NonceKey, NoncePolicy, NonceRole, ProofWindow};
-use keybound_proto::jose::{AlgorithmSet, Algorithm, Jws, PublicKey};
+use keybound_proto::jose::{Algorithm, AlgorithmSet, Jws, PublicKey};
 use keybound_proto::json::Object;
 use keybound_proto::rejection::Rejection;
 use keybound_proto::time::UnixTime;
@@ -65,23 +65,58 @@ pub(super) fn run(proof: &str, expected: &Expected<'_>) -> (Claims, Vec<Check>) 
     let form = form(proof, &claims);
     let readable = matches!(form, Verdict::Holds);
     let after_form = |check: &dyn Fn() -> Verdict| {
-        if readable { check() } else { Verdict::Skipped("the form is wrong") }
+        if readable {
+            check()
+        } else {
+            Verdict::Skipped("the form is wrong")
+        }
     };
     let checks = vec![
-        Check { name: "method", verdict: after_form(&|| method(proof, &claims, expected)) },
-        Check { name: "url", verdict: after_form(&|| url(proof, &claims, expected)) },
-        Check { name: "age", verdict: after_form(&|| age(proof, &claims, expected)) },
-        Check { name: "nonce", verdict: after_form(&|| nonce(&claims, expected)) },
-        Check { name: "token", verdict: after_form(&|| made_for_token(&claims, expected)) },
-        Check { name: "key", verdict: after_form(&|| bound_key(&claims, expected)) },
-        Check { name: "signature", verdict: after_form(&|| signature(proof, &claims)) },
+        Check {
+            name: "method",
+            verdict: after_form(&|| method(proof, &claims, expected)),
+        },
+        Check {
+            name: "url",
+            verdict: after_form(&|| url(proof, &claims, expected)),
+        },
+        Check {
+            name: "age",
+            verdict: after_form(&|| age(proof, &claims, expected)),
+        },
+        Check {
+            name: "nonce",
+            verdict: after_form(&|| nonce(&claims, expected)),
+        },
+        Check {
+            name: "token",
+            verdict: after_form(&|| made_for_token(&claims, expected)),
+        },
+        Check {
+            name: "key",
+            verdict: after_form(&|| bound_key(&claims, expected)),
+        },
+        Check {
+            name: "signature",
+            verdict: after_form(&|| signature(proof, &claims)),
+        },
     ];
-    let all = std::iter::once(Check { name: "form", verdict: form }).chain(checks);
+    let all = std::iter::once(Check {
+        name: "form",
+        verdict: form,
+    })
+    .chain(checks);
     (claims, all.collect())
 }
 
 /// Asks the verifier about everything before the nonce, which it cannot know.
-fn ask(proof: &str, method: &str, target: &Htu, window: ProofWindow, now: UnixTime) -> Result<(), Rejection> {
+fn ask(
+    proof: &str,
+    method: &str,
+    target: &Htu,
+    window: ProofWindow,
+    now: UnixTime,
+) -> Result<(), Rejection> {
     let profile = Profile {
         proof_algorithms: every_algorithm(),
         window,
@@ -95,7 +130,10 @@ fn ask(proof: &str, method: &str, target: &Htu, window: ProofWindow, now: UnixTi
     // A nonce of a real server is unknown to this key, and the verifier looks
     // at the nonce last of all claims: those causes mean that the rest holds.
     let key = NonceKey::new(&[0; 32], NonceRole::ResourceServer, 0, 0);
-    let nonces = NoncePolicy { key: &key, required: false };
+    let nonces = NoncePolicy {
+        key: &key,
+        required: false,
+    };
     match begin_proof(&profile, &presented, &nonces, now) {
         Ok(_) => Ok(()),
         Err(rejection) => match rejection.cause() {
@@ -115,59 +153,89 @@ fn form(proof: &str, claims: &Claims) -> Verdict {
 }
 
 fn method(proof: &str, claims: &Claims, expected: &Expected<'_>) -> Verdict {
-    let Some(method) = expected.method else { return Verdict::Skipped("give --method to check it") };
-    let Some(target) = claims.target() else { return Verdict::Skipped("the proof has no usable htu") };
+    let Some(method) = expected.method else {
+        return Verdict::Skipped("give --method to check it");
+    };
+    let Some(target) = claims.target() else {
+        return Verdict::Skipped("the proof has no usable htu");
+    };
     verdict(ask(proof, method, &target, ANY_AGE, claims.made_at()))
 }
 
 fn url(proof: &str, claims: &Claims, expected: &Expected<'_>) -> Verdict {
-    let Some(target) = expected.target else { return Verdict::Skipped("give --url to check it") };
+    let Some(target) = expected.target else {
+        return Verdict::Skipped("give --url to check it");
+    };
     let method = claims.htm.as_deref().unwrap_or_default();
     verdict(ask(proof, method, target, ANY_AGE, claims.made_at()))
 }
 
 fn age(proof: &str, claims: &Claims, expected: &Expected<'_>) -> Verdict {
-    let Some(target) = claims.target() else { return Verdict::Skipped("the proof has no usable htu") };
+    let Some(target) = claims.target() else {
+        return Verdict::Skipped("the proof has no usable htu");
+    };
     let method = claims.htm.as_deref().unwrap_or_default();
     verdict(ask(proof, method, &target, expected.window, expected.now))
 }
 
 fn nonce(claims: &Claims, expected: &Expected<'_>) -> Verdict {
     match (expected.nonce, &claims.nonce) {
-        (None, None) => Verdict::Skipped("the proof has none; give --nonce if the server asked for one"),
-        (None, Some(_)) => Verdict::Skipped("only the server that gave it can check it; give --nonce to compare"),
+        (None, None) => {
+            Verdict::Skipped("the proof has none; give --nonce if the server asked for one")
+        }
+        (None, Some(_)) => {
+            Verdict::Skipped("only the server that gave it can check it; give --nonce to compare")
+        }
         (Some(_), None) => fails(Rejection::new(Cause::DpopNonceAbsent)),
         (Some(given), Some(said)) if given == said => Verdict::Holds,
-        (Some(given), Some(said)) => fails(Rejection::new(Cause::DpopNonceStale).expected(given).got(said)),
+        (Some(given), Some(said)) => fails(
+            Rejection::new(Cause::DpopNonceStale)
+                .expected(given)
+                .got(said),
+        ),
     }
 }
 
 /// RFC 9449 section 4.3 (12), first half.
 fn made_for_token(claims: &Claims, expected: &Expected<'_>) -> Verdict {
-    let Some(token) = expected.token else { return Verdict::Skipped("give --token to check it") };
+    let Some(token) = expected.token else {
+        return Verdict::Skipped("give --token to check it");
+    };
     let ath = TokenHash::of(token.as_bytes()).to_ath();
     match &claims.ath {
         None => fails(Rejection::new(Cause::DpopAthAbsent).expected(ath)),
         Some(said) if *said == ath => Verdict::Holds,
-        Some(said) => fails(Rejection::new(Cause::DpopAthMismatch).expected(ath).got(said)),
+        Some(said) => fails(
+            Rejection::new(Cause::DpopAthMismatch)
+                .expected(ath)
+                .got(said),
+        ),
     }
 }
 
 /// RFC 9449 section 4.3 (12), second half. The token's own signature is the
 /// issuer's to verify; what it says about its key can be read without.
 fn bound_key(claims: &Claims, expected: &Expected<'_>) -> Verdict {
-    let Some(token) = expected.token else { return Verdict::Skipped("give --token to check it") };
-    let bound_to = Jws::parse(token.as_bytes(), MAX_BYTES).ok().and_then(|jws| {
-        let claims = jws.claims().ok()?;
-        let cnf = claims.object("cnf").ok()??;
-        cnf.string("jkt").ok()?.map(str::to_owned)
-    });
+    let Some(token) = expected.token else {
+        return Verdict::Skipped("give --token to check it");
+    };
+    let bound_to = Jws::parse(token.as_bytes(), MAX_BYTES)
+        .ok()
+        .and_then(|jws| {
+            let claims = jws.claims().ok()?;
+            let cnf = claims.object("cnf").ok()??;
+            cnf.string("jkt").ok()?.map(str::to_owned)
+        });
     match (bound_to, &claims.jkt) {
         (None, _) => fails(Rejection::new(Cause::TokenUnbound)),
         (Some(jkt), Some(own)) if jkt == *own => Verdict::Holds,
         (Some(jkt), own) => {
             let got = own.clone().unwrap_or_default();
-            fails(Rejection::new(Cause::TokenKeyMismatch).expected(jkt).got(got))
+            fails(
+                Rejection::new(Cause::TokenKeyMismatch)
+                    .expected(jkt)
+                    .got(got),
+            )
         }
     }
 }
@@ -182,7 +250,9 @@ fn signature(proof: &str, claims: &Claims) -> Verdict {
     };
     match verified() {
         Some(_) => Verdict::Holds,
-        None => fails(Rejection::new(Cause::DpopSignatureInvalid).got(claims.jkt.clone().unwrap_or_default())),
+        None => fails(
+            Rejection::new(Cause::DpopSignatureInvalid).got(claims.jkt.clone().unwrap_or_default()),
+        ),
     }
 }
 
@@ -208,7 +278,9 @@ impl Claims {
     /// Reads what can be read; nothing of it is trusted.
     fn of(proof: &str) -> Self {
         let mut claims = Self::default();
-        let Ok(jws) = Jws::parse(proof.as_bytes(), MAX_BYTES) else { return claims };
+        let Ok(jws) = Jws::parse(proof.as_bytes(), MAX_BYTES) else {
+            return claims;
+        };
         if let Ok(header) = jws.header_object() {
             claims.typ = text(&header, "typ");
             claims.alg = text(&header, "alg");
@@ -242,4 +314,7 @@ fn text(object: &Object<'_>, name: &'static str) -> Option<String> {
 
 const MAX_BYTES: usize = 16 * 1024;
 /// The age is judged by its own check.
-const ANY_AGE: ProofWindow = ProofWindow { past: 300, ahead: 300 };
+const ANY_AGE: ProofWindow = ProofWindow {
+    past: 300,
+    ahead: 300,
+};

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use keybound_proto::dpop::ProofWindow;
 use keybound_proto::time::UnixTime;
-use keybound_proto::uri::{Htu, HttpUrl};
+use keybound_proto::uri::{HttpUrl, Htu};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -106,13 +106,17 @@ pub(super) fn explain(arguments: &CheckArguments, context: &Context) -> Outcome 
 
 fn answer(arguments: &CheckArguments, context: &Context, brief: bool) -> Outcome {
     if arguments.proof == Input::Stdin && arguments.token == Some(Input::Stdin) {
-        return Err(Failure::usage("proof and token cannot both come from standard input")
-            .next("put one into a file and name it `@file`"));
+        return Err(
+            Failure::usage("proof and token cannot both come from standard input")
+                .next("put one into a file and name it `@file`"),
+        );
     }
     let proof = arguments.proof.read()?;
     let token = arguments.token.as_ref().map(Input::read).transpose()?;
     let target = arguments.url.as_deref().map(target).transpose()?;
-    let now = arguments.at.map_or_else(|| context.clock.now(), UnixTime::from_secs);
+    let now = arguments
+        .at
+        .map_or_else(|| context.clock.now(), UnixTime::from_secs);
     let expected = Expected {
         method: arguments.method.as_deref(),
         target: target.as_ref(),
@@ -127,7 +131,11 @@ fn answer(arguments: &CheckArguments, context: &Context, brief: bool) -> Outcome
     let (claims, checks) = checks::run(&proof, &expected);
     let explanation = Explanation::of(claims, &checks, now.as_secs(), brief);
     context.output.report(&explanation)?;
-    Ok(if explanation.ok { Exit::Success } else { Exit::Findings })
+    Ok(if explanation.ok {
+        Exit::Success
+    } else {
+        Exit::Findings
+    })
 }
 
 /// The address a server would compare `htu` with.
@@ -139,7 +147,10 @@ fn target(url: &str) -> Result<Htu, Failure> {
 
 impl Explanation {
     fn of(claims: Claims, checks: &[Check], now: u64, brief: bool) -> Self {
-        let checks: Vec<CheckReport> = checks.iter().map(|check| CheckReport::of(check, &claims, now)).collect();
+        let checks: Vec<CheckReport> = checks
+            .iter()
+            .map(|check| CheckReport::of(check, &claims, now))
+            .collect();
         let cause = checks.iter().find_map(|check| check.cause);
         Self {
             ok: cause.is_none(),
@@ -235,34 +246,61 @@ impl Report for Explanation {
 impl Explanation {
     fn facts(&self, out: &mut dyn Write) -> io::Result<()> {
         let proof = &self.proof;
-        let made = proof.iat.map(|iat| format!("{} ({})", moment::rfc3339(iat), moment::relative(iat, self.now)));
+        let made = proof.iat.map(|iat| {
+            format!(
+                "{} ({})",
+                moment::rfc3339(iat),
+                moment::relative(iat, self.now)
+            )
+        });
         let request = match (&proof.htm, &proof.htu) {
             (Some(method), Some(url)) => Some(format!("{method} {url}")),
             _ => None,
         };
-        let rows = [("for", request), ("key", proof.jkt.clone()), ("made", made), ("jti", proof.jti.clone())];
+        let rows = [
+            ("for", request),
+            ("key", proof.jkt.clone()),
+            ("made", made),
+            ("jti", proof.jti.clone()),
+        ];
         for (name, value) in rows {
             if let Some(value) = value {
-                writeln!(out, "{}  {value}", styled(ink::DIM, format_args!("{name:>9}")))?;
+                writeln!(
+                    out,
+                    "{}  {value}",
+                    styled(ink::DIM, format_args!("{name:>9}"))
+                )?;
             }
         }
         writeln!(out)
     }
 
     fn skipped(&self) -> impl Iterator<Item = &str> {
-        self.checks.iter().filter(|check| check.verdict == "skipped").map(|check| check.name)
+        self.checks
+            .iter()
+            .filter(|check| check.verdict == "skipped")
+            .map(|check| check.name)
     }
 
     fn verdict(&self, out: &mut dyn Write) -> io::Result<()> {
         match self.checks.iter().find(|check| check.cause.is_some()) {
             None => {
                 let skipped: Vec<&str> = self.skipped().collect();
-                let rest = if skipped.is_empty() { String::new() } else { format!("; not checked: {}", skipped.join(", ")) };
+                let rest = if skipped.is_empty() {
+                    String::new()
+                } else {
+                    format!("; not checked: {}", skipped.join(", "))
+                };
                 writeln!(out, "{} no check fails{rest}", styled(ink::GOOD, "holds:"))
             }
             Some(first) => {
                 let cause = first.cause.unwrap_or_default();
-                writeln!(out, "{} {} ({cause})", styled(ink::BAD, "refused:"), first.says)
+                writeln!(
+                    out,
+                    "{} {} ({cause})",
+                    styled(ink::BAD, "refused:"),
+                    first.says
+                )
             }
         }
     }
@@ -282,15 +320,26 @@ impl CheckReport {
         };
         writeln!(out, "{mark} {:<10} {says}", self.name)?;
         let details = [
-            ("cause", self.cause.map(|cause| format!("{cause}  ({})", self.section.unwrap_or_default()))),
+            (
+                "cause",
+                self.cause
+                    .map(|cause| format!("{cause}  ({})", self.section.unwrap_or_default())),
+            ),
             ("expected", self.expected.clone()),
             ("got", self.got.clone()),
-            ("skew", self.clock_skew.map(|seconds| format!("{seconds} s"))),
+            (
+                "skew",
+                self.clock_skew.map(|seconds| format!("{seconds} s")),
+            ),
             ("next", self.next.map(str::to_owned)),
         ];
         for (name, value) in details {
             if let Some(value) = value {
-                writeln!(out, "             {} {value}", styled(ink::DIM, format_args!("{name:<9}")))?;
+                writeln!(
+                    out,
+                    "             {} {value}",
+                    styled(ink::DIM, format_args!("{name:<9}"))
+                )?;
             }
         }
         Ok(())

@@ -3,6 +3,7 @@
 use schemars::{JsonSchema, schema_for};
 use serde_json::Value as Json;
 
+use crate::commands::config::Validation;
 use crate::commands::demo::DemoReport;
 use crate::commands::dev::DevAddresses;
 use crate::commands::init::Initialized;
@@ -11,7 +12,6 @@ use crate::commands::lock::LockAnswer;
 use crate::commands::proof::{Explanation, NewProof};
 use crate::commands::request::Answer;
 use crate::commands::token::{Inspection, Revocation, TokenDescription};
-use crate::commands::config::Validation;
 use crate::commands::version::Version;
 use crate::config::show::EffectiveConfig;
 
@@ -19,7 +19,9 @@ use crate::config::show::EffectiveConfig;
 pub(super) fn markdown() -> String {
     let mut page = String::from(HEAD);
     for (commands, schema) in shapes() {
-        page.push_str(&format!("\n### {commands}\n\n| member | type | meaning |\n|---|---|---|\n"));
+        page.push_str(&format!(
+            "\n### {commands}\n\n| member | type | meaning |\n|---|---|---|\n"
+        ));
         rows(&schema, &schema, "", &mut page);
     }
     page
@@ -51,7 +53,9 @@ fn shape<T: JsonSchema>() -> Json {
 
 fn rows(root: &Json, schema: &Json, prefix: &str, page: &mut String) {
     let required = schema.get("required").and_then(Json::as_array);
-    let Some(members) = schema.get("properties").and_then(Json::as_object) else { return };
+    let Some(members) = schema.get("properties").and_then(Json::as_object) else {
+        return;
+    };
     for (name, member) in members {
         let inner = resolve(root, member);
         let items = inner.get("items").map(|items| resolve(root, items));
@@ -61,7 +65,11 @@ fn rows(root: &Json, schema: &Json, prefix: &str, page: &mut String) {
             .iter()
             .find_map(|schema| schema.get("description").and_then(Json::as_str))
             .unwrap_or_default();
-        let about = about.split_whitespace().collect::<Vec<_>>().join(" ").replace('|', "\\|");
+        let about = about
+            .split_whitespace()
+            .collect::<Vec<_>>()
+            .join(" ")
+            .replace('|', "\\|");
         page.push_str(&format!("| `{prefix}{name}` | {kind} | {about} |\n"));
         rows(root, inner, &format!("{prefix}{name}."), page);
         if let Some(items) = items {
@@ -74,7 +82,11 @@ fn kind(schema: &Json, items: Option<&Json>, is_required: bool) -> String {
     let plain = |schema: &Json| match schema.get("type") {
         Some(Json::String(kind)) => kind.clone(),
         Some(Json::Array(kinds)) => {
-            let kinds: Vec<&str> = kinds.iter().filter_map(Json::as_str).filter(|kind| *kind != "null").collect();
+            let kinds: Vec<&str> = kinds
+                .iter()
+                .filter_map(Json::as_str)
+                .filter(|kind| *kind != "null")
+                .collect();
             kinds.join(" or ")
         }
         _ => "any".to_owned(),
@@ -83,7 +95,11 @@ fn kind(schema: &Json, items: Option<&Json>, is_required: bool) -> String {
         Some(items) => format!("array of {}", plain(items)),
         None => plain(schema),
     };
-    if is_required { kind } else { format!("{kind}, may be absent") }
+    if is_required {
+        kind
+    } else {
+        format!("{kind}, may be absent")
+    }
 }
 
 fn resolve<'a>(root: &'a Json, schema: &'a Json) -> &'a Json {

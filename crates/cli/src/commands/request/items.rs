@@ -32,18 +32,22 @@ impl Items {
         let at = item.find([':', '=']).filter(|at| *at > 0);
         let split = at.and_then(|at| {
             let rest = &item[at..];
-            let separator = SEPARATORS.into_iter().find(|separator| rest.starts_with(separator))?;
+            let separator = SEPARATORS
+                .into_iter()
+                .find(|separator| rest.starts_with(separator))?;
             Some((&item[..at], separator, &rest[separator.len()..]))
         });
         match split {
             Some((name, ":=", value)) => {
-                let value = serde_json::from_str(value)
-                    .map_err(|error| Failure::usage(format!("`{item}` has no JSON after `:=`: {error}")))?;
+                let value = serde_json::from_str(value).map_err(|error| {
+                    Failure::usage(format!("`{item}` has no JSON after `:=`: {error}"))
+                })?;
                 self.members.insert(name.to_owned(), value);
             }
             Some((name, "==", value)) => self.query.push((name.to_owned(), value.to_owned())),
             Some((name, "=", value)) => {
-                self.members.insert(name.to_owned(), Value::String(value.to_owned()));
+                self.members
+                    .insert(name.to_owned(), Value::String(value.to_owned()));
             }
             Some((name, _, value)) => self.header(item, name, value)?,
             None => {
@@ -65,7 +69,9 @@ impl Items {
     /// Takes a body as it is; it cannot stand beside JSON members.
     pub(super) fn set_body(&mut self, body: Vec<u8>) -> Result<(), Failure> {
         if !self.members.is_empty() {
-            return Err(Failure::usage("--data and JSON members cannot both be the body"));
+            return Err(Failure::usage(
+                "--data and JSON members cannot both be the body",
+            ));
         }
         self.body = Some(body);
         Ok(())
@@ -87,10 +93,14 @@ impl Items {
         let body = if self.members.is_empty() {
             self.body.unwrap_or_default()
         } else {
-            self.headers.entry(CONTENT_TYPE).or_insert_with(|| json.clone());
+            self.headers
+                .entry(CONTENT_TYPE)
+                .or_insert_with(|| json.clone());
             Value::Object(self.members).to_string().into_bytes()
         };
-        self.headers.entry(ACCEPT).or_insert(HeaderValue::from_static("application/json, */*;q=0.5"));
+        self.headers
+            .entry(ACCEPT)
+            .or_insert(HeaderValue::from_static("application/json, */*;q=0.5"));
         (self.headers, body)
     }
 }
@@ -136,6 +146,9 @@ mod tests {
 
     #[test]
     fn a_query_joins_the_one_that_is_there() {
-        assert_eq!(parsed(&["b==2"]).address("http://h/?a=1"), "http://h/?a=1&b=2");
+        assert_eq!(
+            parsed(&["b==2"]).address("http://h/?a=1"),
+            "http://h/?a=1&b=2"
+        );
     }
 }

@@ -5,13 +5,26 @@ use keybound_holder::{Request, SignedHeaders};
 /// The request as HTTP/1.1.
 pub(super) fn raw(request: &Request, signed: &SignedHeaders) -> String {
     let url = &request.url;
-    let path = if url.path().is_empty() { "/" } else { url.path() };
-    let query = url.query().map(|query| format!("?{query}")).unwrap_or_default();
+    let path = if url.path().is_empty() {
+        "/"
+    } else {
+        url.path()
+    };
+    let query = url
+        .query()
+        .map(|query| format!("?{query}"))
+        .unwrap_or_default();
     let mut text = format!("{} {path}{query} HTTP/1.1\n", request.method);
     text.push_str(&format!("Host: {}\n", url.origin().authority()));
-    text.push_str(&format!("Authorization: {}\nDPoP: {}\n", signed.authorization, signed.dpop));
+    text.push_str(&format!(
+        "Authorization: {}\nDPoP: {}\n",
+        signed.authorization, signed.dpop
+    ));
     for (name, value) in &request.headers {
-        text.push_str(&format!("{name}: {}\n", String::from_utf8_lossy(value.as_bytes())));
+        text.push_str(&format!(
+            "{name}: {}\n",
+            String::from_utf8_lossy(value.as_bytes())
+        ));
     }
     if !request.body.is_empty() {
         text.push_str(&format!("content-length: {}\n", request.body.len()));
@@ -24,14 +37,18 @@ pub(super) fn raw(request: &Request, signed: &SignedHeaders) -> String {
 /// The request as a curl command for a POSIX shell.
 pub(super) fn curl(request: &Request, signed: &SignedHeaders) -> String {
     let mut words = vec![format!("curl -i -X {}", request.method)];
-    let mut header = |name: &str, value: &str| words.push(format!("-H {}", quoted(&format!("{name}: {value}"))));
+    let mut header =
+        |name: &str, value: &str| words.push(format!("-H {}", quoted(&format!("{name}: {value}"))));
     header("Authorization", &signed.authorization);
     header("DPoP", &signed.dpop);
     for (name, value) in &request.headers {
         header(name.as_str(), &String::from_utf8_lossy(value.as_bytes()));
     }
     if !request.body.is_empty() {
-        words.push(format!("--data-binary {}", quoted(&String::from_utf8_lossy(&request.body))));
+        words.push(format!(
+            "--data-binary {}",
+            quoted(&String::from_utf8_lossy(&request.body))
+        ));
     }
     words.push(quoted(request.url.as_str()));
     words.join(" \\\n  ")

@@ -124,11 +124,20 @@ fn inspect(text: &str, now: u64) -> Result<Inspection, Failure> {
             .next("give the token alone, without `Bearer` or `DPoP` before it")
     })?;
     let claims = TokenClaims::of(&jws);
-    Ok(match claims.typ.as_deref().map(str::to_ascii_lowercase).as_deref() {
-        Some("dpop+jwt") => inspection("dpop_proof", "no", claims),
-        Some("at+jwt" | "application/at+jwt") => inspection("access_token", claims.replayable(now), claims),
-        _ => inspection("other_jwt", claims.replayable(now), claims),
-    })
+    Ok(
+        match claims
+            .typ
+            .as_deref()
+            .map(str::to_ascii_lowercase)
+            .as_deref()
+        {
+            Some("dpop+jwt") => inspection("dpop_proof", "no", claims),
+            Some("at+jwt" | "application/at+jwt") => {
+                inspection("access_token", claims.replayable(now), claims)
+            }
+            _ => inspection("other_jwt", claims.replayable(now), claims),
+        },
+    )
 }
 
 impl TokenClaims {
@@ -139,7 +148,9 @@ impl TokenClaims {
             claims.alg = text(&header, "alg");
             claims.kid = text(&header, "kid");
         }
-        let Ok(payload) = jws.claims() else { return claims };
+        let Ok(payload) = jws.claims() else {
+            return claims;
+        };
         if let Ok(Some(cnf)) = payload.object("cnf") {
             claims.jkt = text(cnf, "jkt");
             claims.x5t_s256 = text(cnf, "x5t#S256");
@@ -198,11 +209,21 @@ impl Inspection {
 
 impl Report for Inspection {
     fn human(&self, out: &mut dyn Write) -> io::Result<()> {
-        let style = if self.replayable == "yes" { ink::BAD } else { ink::GOOD };
+        let style = if self.replayable == "yes" {
+            ink::BAD
+        } else {
+            ink::GOOD
+        };
         writeln!(out, "{}", styled(style, self.headline()))?;
         let claims = &self.claims;
         let moment = |seconds: Option<u64>| {
-            seconds.map(|at| format!("{} ({})", moment::rfc3339(at), moment::relative(at, self.now)))
+            seconds.map(|at| {
+                format!(
+                    "{} ({})",
+                    moment::rfc3339(at),
+                    moment::relative(at, self.now)
+                )
+            })
         };
         let audience = (!claims.audience.is_empty()).then(|| claims.audience.join(", "));
         let signed = claims.alg.as_ref().map(|alg| match &claims.kid {
@@ -224,7 +245,11 @@ impl Report for Inspection {
         ];
         for (name, value) in rows {
             if let Some(value) = value {
-                writeln!(out, "{}  {value}", styled(ink::DIM, format_args!("{name:>9}")))?;
+                writeln!(
+                    out,
+                    "{}  {value}",
+                    styled(ink::DIM, format_args!("{name:>9}"))
+                )?;
             }
         }
         Ok(())
@@ -239,12 +264,20 @@ mod tests {
 
     fn token(header: &str, payload: &str) -> String {
         let part = |text: &str| keybound_proto::base64url::encode(text.as_bytes());
-        format!("{}.{}.{}", part(header), part(payload), part("no signature"))
+        format!(
+            "{}.{}.{}",
+            part(header),
+            part(payload),
+            part("no signature")
+        )
     }
 
     #[test]
     fn an_unbound_token_is_called_what_it_is() {
-        let text = token(r#"{"typ":"at+jwt","alg":"ES256"}"#, r#"{"exp":2000,"sub":"ada"}"#);
+        let text = token(
+            r#"{"typ":"at+jwt","alg":"ES256"}"#,
+            r#"{"exp":2000,"sub":"ada"}"#,
+        );
         let inspection = inspect(&text, 1_000).expect("a token");
         assert_eq!(inspection.replayable, "yes");
         assert!(inspection.headline().contains("bound to no key"));
@@ -252,8 +285,14 @@ mod tests {
 
     #[test]
     fn a_bound_token_needs_its_key_and_an_expired_one_is_done() {
-        let text = token(r#"{"typ":"at+jwt","alg":"ES256"}"#, r#"{"exp":2000,"cnf":{"jkt":"abc"}}"#);
-        assert_eq!(inspect(&text, 1_000).expect("a token").replayable, "only_with_key");
+        let text = token(
+            r#"{"typ":"at+jwt","alg":"ES256"}"#,
+            r#"{"exp":2000,"cnf":{"jkt":"abc"}}"#,
+        );
+        assert_eq!(
+            inspect(&text, 1_000).expect("a token").replayable,
+            "only_with_key"
+        );
         assert_eq!(inspect(&text, 2_000).expect("a token").replayable, "no");
     }
 

@@ -108,14 +108,19 @@ pub(super) fn introspect(arguments: &IntrospectArguments, context: &Context) -> 
     let answer = context.block_on(async {
         match &arguments.token {
             TokenReference::Handle(handle) => by_name(operator, handle, context).await,
-            TokenReference::Hash(hash) => by_name(operator, &format!("sha256:{hash}"), context).await,
+            TokenReference::Hash(hash) => {
+                by_name(operator, &format!("sha256:{hash}"), context).await
+            }
             TokenReference::Text(input) => {
                 let token = input.read()?;
                 let call = IssuerCall::prepare(&token, operator, context).await?;
                 let endpoint = call.server.introspection_endpoint.clone();
-                let body = call.post(endpoint.as_ref(), "introspection", &token, context).await?;
-                serde_json::from_slice(&body)
-                    .map_err(|error| Failure::server(format!("the issuer gave an unusable answer: {error}")))
+                let body = call
+                    .post(endpoint.as_ref(), "introspection", &token, context)
+                    .await?;
+                serde_json::from_slice(&body).map_err(|error| {
+                    Failure::server(format!("the issuer gave an unusable answer: {error}"))
+                })
             }
         }
     })?;
@@ -123,7 +128,11 @@ pub(super) fn introspect(arguments: &IntrospectArguments, context: &Context) -> 
     Ok(Exit::Success)
 }
 
-async fn by_name(operator: &OperatorArguments, name: &str, context: &Context) -> Result<Value, Failure> {
+async fn by_name(
+    operator: &OperatorArguments,
+    name: &str,
+    context: &Context,
+) -> Result<Value, Failure> {
     let operator = Operator::new(operator, context)?;
     operator.get(&format!("/v1/tokens/{}", segment(name))).await
 }
@@ -154,7 +163,8 @@ fn revoke_own(input: &Input, arguments: &RevokeArguments, context: &Context) -> 
     context.block_on(async {
         let call = IssuerCall::prepare(&token, &arguments.operator, context).await?;
         let endpoint = call.server.revocation_endpoint.clone();
-        call.post(endpoint.as_ref(), "revocation", &token, context).await
+        call.post(endpoint.as_ref(), "revocation", &token, context)
+            .await
     })?;
     context.output.report(&Revocation {
         revoked: true,
@@ -174,7 +184,11 @@ impl IssuerCall {
     /// Finds who to be. Without a profile that is the client this program
     /// registered at the token's issuer: only a place it has been to before is
     /// sent a token, whatever the token claims.
-    async fn prepare(token: &str, arguments: &OperatorArguments, context: &Context) -> Result<Self, Failure> {
+    async fn prepare(
+        token: &str,
+        arguments: &OperatorArguments,
+        context: &Context,
+    ) -> Result<Self, Failure> {
         let profile = match Profile::named(arguments.profile.as_deref(), context)? {
             Some(profile) => profile,
             None => client::known_at(&issuer_of(token)?, context)?,
@@ -186,7 +200,9 @@ impl IssuerCall {
             timeout: arguments.timeout,
         };
         let http = HttpClient::new(identity.timeouts()).map_err(failure)?;
-        let server = discovery::authorization_server(&http, &profile.issuer).await.map_err(failure)?;
+        let server = discovery::authorization_server(&http, &profile.issuer)
+            .await
+            .map_err(failure)?;
         Ok(Self {
             profile,
             server,
@@ -202,13 +218,17 @@ impl IssuerCall {
         context: &Context,
     ) -> Result<Vec<u8>, Failure> {
         let issuer = self.profile.issuer.as_str();
-        let endpoint = endpoint
-            .ok_or_else(|| Failure::not_found(format!("the issuer `{issuer}` has no {name} endpoint")))?;
+        let endpoint = endpoint.ok_or_else(|| {
+            Failure::not_found(format!("the issuer `{issuer}` has no {name} endpoint"))
+        })?;
         let assertion = self.assertion(context)?;
         let form = [
             ("token", token),
             ("token_type_hint", "access_token"),
-            ("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"),
+            (
+                "client_assertion_type",
+                "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
+            ),
             ("client_assertion", assertion.as_str()),
         ];
         client::post_form(endpoint, &form, self.timeout).await
@@ -234,29 +254,41 @@ impl IssuerCall {
 
 fn issuer_of(token: &str) -> Result<HttpUrl, Failure> {
     let issuer = inspect::issuer(token).ok_or_else(|| {
-        Failure::usage("this token does not say who issued it").next("name a profile with --profile")
+        Failure::usage("this token does not say who issued it")
+            .next("name a profile with --profile")
     })?;
-    HttpUrl::parse(&issuer)
-        .map_err(|error| Failure::usage(format!("this token's issuer is no http or https URL: {error}")))
+    HttpUrl::parse(&issuer).map_err(|error| {
+        Failure::usage(format!(
+            "this token's issuer is no http or https URL: {error}"
+        ))
+    })
 }
 
 impl Report for Introspection {
     fn human(&self, out: &mut dyn Write) -> io::Result<()> {
         if self.answer.get("active") == Some(&Value::Bool(false)) {
-            let text = "not active: unknown, expired, revoked, locked, or none of this client's business";
+            let text =
+                "not active: unknown, expired, revoked, locked, or none of this client's business";
             return writeln!(out, "{}", styled(ink::BAD, text));
         }
         let Some(members) = self.answer.as_object() else {
             return writeln!(out, "{}", self.answer);
         };
         for (name, value) in members {
-            let is_moment = matches!(name.as_str(), "exp" | "iat" | "nbf" | "expires_at" | "issued_at");
+            let is_moment = matches!(
+                name.as_str(),
+                "exp" | "iat" | "nbf" | "expires_at" | "issued_at"
+            );
             let text = match (value, value.as_u64().filter(|_| is_moment)) {
                 (_, Some(seconds)) => moment::rfc3339(seconds),
                 (Value::String(text), None) => text.clone(),
                 (other, None) => other.to_string(),
             };
-            writeln!(out, "{}  {text}", styled(ink::DIM, format_args!("{name:>14}")))?;
+            writeln!(
+                out,
+                "{}  {text}",
+                styled(ink::DIM, format_args!("{name:>14}"))
+            )?;
         }
         Ok(())
     }

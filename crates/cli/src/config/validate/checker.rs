@@ -59,10 +59,16 @@ impl<'a> Checker<'a> {
 
     /// An address to listen on. This release listens on loopback only.
     pub(super) fn listen(&mut self, key: &str, text: &str) -> Option<SocketAddr> {
-        let spelled = text.strip_prefix("localhost:").map(|port| format!("127.0.0.1:{port}"));
+        let spelled = text
+            .strip_prefix("localhost:")
+            .map(|port| format!("127.0.0.1:{port}"));
         let Ok(address) = spelled.as_deref().unwrap_or(text).parse::<SocketAddr>() else {
             let message = format!("`{key}` takes an address and a port, not `{text}`");
-            self.problem(key, message, Some("write it like `127.0.0.1:9400` or `[::1]:9400`"));
+            self.problem(
+                key,
+                message,
+                Some("write it like `127.0.0.1:9400` or `[::1]:9400`"),
+            );
             return None;
         };
         if !address.ip().is_loopback() {
@@ -92,8 +98,13 @@ impl<'a> Checker<'a> {
         let origin = match Origin::parse(text) {
             Ok(origin) => origin,
             Err(error) => {
-                let message = format!("`{key}` is no origin (scheme, host, port, nothing after): {error}");
-                self.problem(key, message, Some("write it like `https://api.example.com`"));
+                let message =
+                    format!("`{key}` is no origin (scheme, host, port, nothing after): {error}");
+                self.problem(
+                    key,
+                    message,
+                    Some("write it like `https://api.example.com`"),
+                );
                 return None;
             }
         };
@@ -106,7 +117,8 @@ impl<'a> Checker<'a> {
         match Origin::parse(text) {
             Ok(origin) => Some(origin),
             Err(error) => {
-                let message = format!("`{key}` is no origin (scheme, host, port, nothing after): {error}");
+                let message =
+                    format!("`{key}` is no origin (scheme, host, port, nothing after): {error}");
                 self.problem(key, message, Some("write it like `http://127.0.0.1:8080`"));
                 None
             }
@@ -117,21 +129,41 @@ impl<'a> Checker<'a> {
         let confidential = origin.is_confidential();
         if !confidential {
             let message = format!("`{key}` is plain http and not on loopback");
-            self.problem(key, message, Some("use https: tokens and proofs would travel readable"));
+            self.problem(
+                key,
+                message,
+                Some("use https: tokens and proofs would travel readable"),
+            );
         }
         confidential
     }
 
     /// A duration within a range of seconds.
-    pub(super) fn duration(&mut self, key: &str, text: &str, range: RangeInclusive<u64>) -> Option<u64> {
+    pub(super) fn duration(
+        &mut self,
+        key: &str,
+        text: &str,
+        range: RangeInclusive<u64>,
+    ) -> Option<u64> {
         let Some(seconds) = duration::parse(text) else {
             let message = format!("`{key}` takes a duration, not `{text}`");
-            self.problem(key, message, Some("write it like `30s`, `5m`, `1h` or `30d`"));
+            self.problem(
+                key,
+                message,
+                Some("write it like `30s`, `5m`, `1h` or `30d`"),
+            );
             return None;
         };
         if !range.contains(&seconds) {
-            let (least, most) = (duration::display(*range.start()), duration::display(*range.end()));
-            self.problem(key, format!("`{key}` is `{text}`; it takes {least} to {most}"), None);
+            let (least, most) = (
+                duration::display(*range.start()),
+                duration::display(*range.end()),
+            );
+            self.problem(
+                key,
+                format!("`{key}` is `{text}`; it takes {least} to {most}"),
+                None,
+            );
             return None;
         }
         Some(seconds)
@@ -143,7 +175,11 @@ impl<'a> Checker<'a> {
             Ok(_) => Some(text.to_owned()),
             Err(error) => {
                 let message = format!("`{key}` is no resource indicator: {error}");
-                self.problem(key, message, Some("write an absolute URL such as `https://api.example.com/`"));
+                self.problem(
+                    key,
+                    message,
+                    Some("write an absolute URL such as `https://api.example.com/`"),
+                );
                 None
             }
         }
@@ -164,7 +200,11 @@ impl<'a> Checker<'a> {
     /// A set of algorithms with something in it.
     pub(super) fn algorithms(&mut self, key: &str, names: &[ProofAlg]) -> Option<AlgorithmSet> {
         if names.is_empty() {
-            self.problem(key, format!("`{key}` is empty, so nothing would be accepted"), None);
+            self.problem(
+                key,
+                format!("`{key}` is empty, so nothing would be accepted"),
+                None,
+            );
             return None;
         }
         let list: Vec<Algorithm> = names.iter().map(|name| algorithm(*name)).collect();
@@ -175,11 +215,17 @@ impl<'a> Checker<'a> {
     pub(super) fn store_key(&mut self, section: &StoreSection) -> Option<Secret32> {
         let variable = self.loaded.secrets.key_encryption_key.as_ref();
         let key = "store.key_encryption_key_file";
-        match self.secret32(key, variable, source::KEY_ENCRYPTION_KEY, section.key_encryption_key_file.as_deref())? {
+        match self.secret32(
+            key,
+            variable,
+            source::KEY_ENCRYPTION_KEY,
+            section.key_encryption_key_file.as_deref(),
+        )? {
             Some(secret) => Some(secret),
             None => {
                 let message = "`store` has no key to encrypt signing keys with";
-                let help = "name its file with `key_encryption_key_file` (`keybound init` makes one)";
+                let help =
+                    "name its file with `key_encryption_key_file` (`keybound init` makes one)";
                 self.problem("store", message, Some(help));
                 None
             }
@@ -200,7 +246,8 @@ impl<'a> Checker<'a> {
                 Ok(secret) => Some(Some(secret)),
                 Err(error) => {
                     let place = Place::Variable(name.to_owned());
-                    self.problems.push(Problem::new(key, place, error.to_string()));
+                    self.problems
+                        .push(Problem::new(key, place, error.to_string()));
                     None
                 }
             };
@@ -222,7 +269,9 @@ impl<'a> Checker<'a> {
 
     fn secret_problem<T>(&mut self, key: &str, error: &SecretError) -> Option<T> {
         let help = match error {
-            SecretError::Unreadable { .. } => Some("the files `keybound init` makes have mode 0600 and belong to who ran it"),
+            SecretError::Unreadable { .. } => {
+                Some("the files `keybound init` makes have mode 0600 and belong to who ran it")
+            }
             _ => None,
         };
         self.problem(key, format!("`{key}`: {error}"), help);
@@ -235,7 +284,11 @@ impl<'a> Checker<'a> {
         match std::fs::read_to_string(&path) {
             Ok(text) => Some(text),
             Err(error) => {
-                self.problem(key, format!("`{key}`: cannot read `{}`: {error}", path.display()), None);
+                self.problem(
+                    key,
+                    format!("`{key}`: cannot read `{}`: {error}", path.display()),
+                    None,
+                );
                 None
             }
         }
@@ -246,7 +299,11 @@ impl<'a> Checker<'a> {
         match keybound_custody::open(&self.loaded.resolve_key(uri)) {
             Ok(signer) => Some(signer),
             Err(error) => {
-                self.problem(key, format!("`{key}`: {}", crate::failure::chain(&error)), None);
+                self.problem(
+                    key,
+                    format!("`{key}`: {}", crate::failure::chain(&error)),
+                    None,
+                );
                 None
             }
         }
@@ -254,9 +311,14 @@ impl<'a> Checker<'a> {
 
     /// The directory a file will be made in has to exist.
     pub(super) fn directory_of(&mut self, key: &str, path: &Path) {
-        let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        let directory = path
+            .parent()
+            .filter(|parent| !parent.as_os_str().is_empty());
         if let Some(missing) = directory.filter(|directory| !directory.is_dir()) {
-            let message = format!("`{key}`: the directory `{}` does not exist", missing.display());
+            let message = format!(
+                "`{key}`: the directory `{}` does not exist",
+                missing.display()
+            );
             let help = format!("make it: `mkdir -m 700 -p {}`", missing.display());
             self.problem(key, message, Some(&help));
         }

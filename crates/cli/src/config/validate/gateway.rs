@@ -12,15 +12,25 @@ use crate::config::settings::{
 };
 use crate::config::source;
 
-pub(super) fn check(checker: &mut Checker<'_>, section: &GatewaySection) -> Option<GatewaySettings> {
+pub(super) fn check(
+    checker: &mut Checker<'_>,
+    section: &GatewaySection,
+) -> Option<GatewaySettings> {
     let url = checker.origin("gateway.url", &section.url);
     let listen = checker.listen("gateway.listen", &section.listen);
-    let resource = checker.resource("gateway.resource", section.resource.as_deref().unwrap_or_default());
+    let resource = checker.resource(
+        "gateway.resource",
+        section.resource.as_deref().unwrap_or_default(),
+    );
     let profile = checker.profile("gateway.proof", &section.proof);
     let variable = checker.loaded().secrets.gateway_nonce_secret.as_ref();
     let secret_file = section.nonce_secret_file.as_deref();
-    let nonce_secret =
-        checker.secret32("gateway.nonce_secret_file", variable, source::GATEWAY_NONCE_SECRET, secret_file);
+    let nonce_secret = checker.secret32(
+        "gateway.nonce_secret_file",
+        variable,
+        source::GATEWAY_NONCE_SECRET,
+        secret_file,
+    );
     let assertion_key = match &section.assertion_key {
         Some(uri) => Some(checker.signer("gateway.assertion_key", uri)?),
         None => None,
@@ -48,7 +58,8 @@ pub(super) fn check(checker: &mut Checker<'_>, section: &GatewaySection) -> Opti
 
 fn capacity(checker: &mut Checker<'_>, section: &GatewaySection) {
     if section.replay_capacity < 1_000 {
-        let message = "`gateway.replay_capacity` is below 1000, so honest callers would be turned away";
+        let message =
+            "`gateway.replay_capacity` is below 1000, so honest callers would be turned away";
         checker.problem("gateway.replay_capacity", message, None);
     }
     if section.replay_per_key == 0 || section.replay_per_key > section.replay_capacity {
@@ -67,7 +78,8 @@ fn control(
     section: Option<&GatewayControlSection>,
 ) -> Option<Option<GatewayControlSettings>> {
     let Some(section) = section else {
-        let message = "this gateway follows no control plane: a locked token is accepted until it expires";
+        let message =
+            "this gateway follows no control plane: a locked token is accepted until it expires";
         checker.warning("gateway", message, "add `[gateway.control]`");
         return Some(None);
     };
@@ -90,23 +102,39 @@ fn control(
     }))
 }
 
-fn issuers(checker: &mut Checker<'_>, section: &GatewaySection) -> Option<Vec<GatewayIssuerSettings>> {
-    let required = section.route.iter().any(|route| route.enforcement == EnforcementMode::Require);
+fn issuers(
+    checker: &mut Checker<'_>,
+    section: &GatewaySection,
+) -> Option<Vec<GatewayIssuerSettings>> {
+    let required = section
+        .route
+        .iter()
+        .any(|route| route.enforcement == EnforcementMode::Require);
     if section.issuer.is_empty() && required {
         let help = "add `[[gateway.issuer]]` with `url`";
-        checker.problem("gateway", "`[gateway]` accepts the tokens of no issuer", Some(help));
+        checker.problem(
+            "gateway",
+            "`[gateway]` accepts the tokens of no issuer",
+            Some(help),
+        );
         return None;
     }
     let checked: Vec<_> = section
         .issuer
         .iter()
         .enumerate()
-        .map(|(position, issuer)| self::issuer(checker, &format!("gateway.issuer[{position}]"), issuer))
+        .map(|(position, issuer)| {
+            self::issuer(checker, &format!("gateway.issuer[{position}]"), issuer)
+        })
         .collect();
     checked.into_iter().collect()
 }
 
-fn issuer(checker: &mut Checker<'_>, key: &str, section: &GatewayIssuerSection) -> Option<GatewayIssuerSettings> {
+fn issuer(
+    checker: &mut Checker<'_>,
+    key: &str,
+    section: &GatewayIssuerSection,
+) -> Option<GatewayIssuerSettings> {
     let url = checker.url(&format!("{key}.url"), &section.url);
     let algorithms = checker.algorithms(&format!("{key}.algorithms"), &section.algorithms);
     let jwks_uri = match &section.jwks_uri {
@@ -131,13 +159,20 @@ fn issuer(checker: &mut Checker<'_>, key: &str, section: &GatewayIssuerSection) 
 fn routes(checker: &mut Checker<'_>, section: &GatewaySection) -> Option<Vec<RouteSettings>> {
     if section.route.is_empty() {
         let help = "add `[[gateway.route]]` with `path`, `upstream`, `enforcement`";
-        checker.problem("gateway", "`[gateway]` has no route, so it would forward nothing", Some(help));
+        checker.problem(
+            "gateway",
+            "`[gateway]` has no route, so it would forward nothing",
+            Some(help),
+        );
         return None;
     }
     let mut checked = Vec::new();
     for (position, route) in section.route.iter().enumerate() {
         let key = format!("gateway.route[{position}]");
-        if section.route[..position].iter().any(|other| other.path == route.path) {
+        if section.route[..position]
+            .iter()
+            .any(|other| other.path == route.path)
+        {
             let message = format!("there are two routes for `{}`", route.path);
             checker.problem(&format!("{key}.path"), message, None);
         }
@@ -147,14 +182,24 @@ fn routes(checker: &mut Checker<'_>, section: &GatewaySection) -> Option<Vec<Rou
     checked.into_iter().collect()
 }
 
-fn route(checker: &mut Checker<'_>, key: &str, section: &RouteSection, gateway: &str) -> Option<RouteSettings> {
+fn route(
+    checker: &mut Checker<'_>,
+    key: &str,
+    section: &RouteSection,
+    gateway: &str,
+) -> Option<RouteSettings> {
     let upstream = checker.upstream(&format!("{key}.upstream"), &section.upstream);
     let resource = section.resource.as_deref().unwrap_or(gateway);
     let resource = checker.resource(&format!("{key}.resource"), resource);
     path(checker, key, &section.path);
     for method in section.scopes.keys() {
-        if method.is_empty() || !method.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'-') {
-            let message = format!("`{key}.scopes` has the method `{method}`; methods are upper case");
+        if method.is_empty()
+            || !method
+                .bytes()
+                .all(|byte| byte.is_ascii_uppercase() || byte == b'-')
+        {
+            let message =
+                format!("`{key}.scopes` has the method `{method}`; methods are upper case");
             checker.problem(&format!("{key}.scopes.{method}"), message, None);
         }
     }
@@ -165,7 +210,11 @@ fn route(checker: &mut Checker<'_>, key: &str, section: &RouteSection, gateway: 
     }
     if section.enforcement == EnforcementMode::Off {
         let message = format!("`{}` forwards without reading credentials", section.path);
-        checker.warning(&format!("{key}.enforcement"), message, "write `enforcement = \"require\"`");
+        checker.warning(
+            &format!("{key}.enforcement"),
+            message,
+            "write `enforcement = \"require\"`",
+        );
     }
     Some(RouteSettings {
         path: section.path.clone(),
@@ -182,7 +231,11 @@ fn path(checker: &mut Checker<'_>, key: &str, path: &str) {
     let key = format!("{key}.path");
     if !path.starts_with('/') || path.contains(['?', '*']) {
         let message = format!("`{key}` takes a path prefix that begins with `/`, not `{path}`");
-        checker.problem(&key, message, Some("`/approvals` covers `/approvals` and everything beneath"));
+        checker.problem(
+            &key,
+            message,
+            Some("`/approvals` covers `/approvals` and everything beneath"),
+        );
     } else if let Err(error) = request_target::check(path) {
         checker.problem(&key, format!("`{key}` can never match: {error}"), None);
     }

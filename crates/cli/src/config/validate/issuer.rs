@@ -1,26 +1,33 @@
 //! The section `[issuer]`.
 
 use keybound_issuer::config::{
-    ClientAuthentication, ClientConfig, ErrorDetail, Exemption, GrantType, IssuerConfig, NonceConfig,
-    RegistrationConfig, RegistrationMode, ResourceConfig, Rotation, SecretDigest, Sight,
+    ClientAuthentication, ClientConfig, ErrorDetail, Exemption, GrantType, IssuerConfig,
+    NonceConfig, RegistrationConfig, RegistrationMode, ResourceConfig, Rotation, SecretDigest,
+    Sight,
 };
 use keybound_proto::jose::Algorithm;
 
 use super::checker::Checker;
 use crate::config::model::{
-    ClientAuth, ClientSection, Grant, IssuerSection, RegistrationModeName, RegistrationSection, SigningAlg,
+    ClientAuth, ClientSection, Grant, IssuerSection, RegistrationModeName, RegistrationSection,
+    SigningAlg,
 };
 use crate::config::secret::random32;
 use crate::config::settings::IssuerSettings;
 use crate::config::source;
 
 /// Scopes of the admin API and of gateways' own traffic with control.
-pub(crate) const CONTROL_SCOPES: [&str; 3] = ["keybound:read", "keybound:respond", "keybound:gateway"];
+pub(crate) const CONTROL_SCOPES: [&str; 3] =
+    ["keybound:read", "keybound:respond", "keybound:gateway"];
 
 pub(super) fn check(checker: &mut Checker<'_>, section: &IssuerSection) -> Option<IssuerSettings> {
     let url = checker.url("issuer.url", &section.url);
     let listen = checker.listen("issuer.listen", &section.listen);
-    let access_ttl = checker.duration("issuer.tokens.access_ttl", &section.tokens.access_ttl, 30..=3_600);
+    let access_ttl = checker.duration(
+        "issuer.tokens.access_ttl",
+        &section.tokens.access_ttl,
+        30..=3_600,
+    );
     let profile = checker.profile("issuer.proof", &section.proof);
     let rotation = rotation(checker, section);
     let nonce = nonce(checker, section);
@@ -53,8 +60,16 @@ pub(super) fn check(checker: &mut Checker<'_>, section: &IssuerSection) -> Optio
 
 fn rotation(checker: &mut Checker<'_>, section: &IssuerSection) -> Option<Rotation> {
     const TEN_YEARS: u64 = 3_650 * 86_400;
-    let every = checker.duration("issuer.rotation.every", &section.rotation.every, 3_600..=TEN_YEARS);
-    let overlap = checker.duration("issuer.rotation.overlap", &section.rotation.overlap, 300..=TEN_YEARS);
+    let every = checker.duration(
+        "issuer.rotation.every",
+        &section.rotation.every,
+        3_600..=TEN_YEARS,
+    );
+    let overlap = checker.duration(
+        "issuer.rotation.overlap",
+        &section.rotation.overlap,
+        300..=TEN_YEARS,
+    );
     let (every, overlap) = (every?, overlap?);
     if overlap >= every {
         let message = "`issuer.rotation.overlap` has to be shorter than `issuer.rotation.every`";
@@ -79,18 +94,26 @@ fn nonce(checker: &mut Checker<'_>, section: &IssuerSection) -> Option<NonceConf
     })
 }
 
-fn registration(checker: &mut Checker<'_>, section: &RegistrationSection) -> Option<RegistrationConfig> {
+fn registration(
+    checker: &mut Checker<'_>,
+    section: &RegistrationSection,
+) -> Option<RegistrationConfig> {
     let mode = match section.mode {
         RegistrationModeName::Closed => RegistrationMode::Closed,
         RegistrationModeName::Open => RegistrationMode::Open,
-        RegistrationModeName::Token => RegistrationMode::Token(registration_token(checker, section)?),
+        RegistrationModeName::Token => {
+            RegistrationMode::Token(registration_token(checker, section)?)
+        }
     };
     let resources = section
         .resources
         .iter()
         .enumerate()
         .map(|(position, resource)| {
-            checker.resource(&format!("issuer.registration.resources[{position}]"), resource)
+            checker.resource(
+                &format!("issuer.registration.resources[{position}]"),
+                resource,
+            )
         })
         .collect::<Option<Vec<_>>>()?;
     Some(RegistrationConfig {
@@ -101,7 +124,10 @@ fn registration(checker: &mut Checker<'_>, section: &RegistrationSection) -> Opt
     })
 }
 
-fn registration_token(checker: &mut Checker<'_>, section: &RegistrationSection) -> Option<SecretDigest> {
+fn registration_token(
+    checker: &mut Checker<'_>,
+    section: &RegistrationSection,
+) -> Option<SecretDigest> {
     if let Some(text) = &checker.loaded().secrets.registration_token {
         return Some(SecretDigest::of(text.as_bytes()));
     }
@@ -132,7 +158,8 @@ fn cors_origins(checker: &mut Checker<'_>, section: &IssuerSection) -> Option<Ve
 fn resources(checker: &mut Checker<'_>, section: &IssuerSection) -> Option<Vec<ResourceConfig>> {
     let mut known: Vec<ResourceConfig> = Vec::new();
     for (position, resource) in section.resource.iter().enumerate() {
-        let identifier = checker.resource(&format!("issuer.resource[{position}].url"), &resource.url)?;
+        let identifier =
+            checker.resource(&format!("issuer.resource[{position}].url"), &resource.url)?;
         known.push(ResourceConfig {
             identifier,
             scopes: resource.scopes.clone(),
@@ -147,15 +174,29 @@ fn resources(checker: &mut Checker<'_>, section: &IssuerSection) -> Option<Vec<R
         }
         add(&mut known, own, [].iter());
     }
-    if let Some(url) = file.control.as_ref().and_then(|control| control.url.as_ref()) {
+    if let Some(url) = file
+        .control
+        .as_ref()
+        .and_then(|control| control.url.as_ref())
+    {
         let scopes = CONTROL_SCOPES.map(str::to_owned);
-        add(&mut known, format!("{}/", url.trim_end_matches('/')), scopes.iter());
+        add(
+            &mut known,
+            format!("{}/", url.trim_end_matches('/')),
+            scopes.iter(),
+        );
     }
     Some(known)
 }
 
-fn add<'a>(known: &mut Vec<ResourceConfig>, identifier: String, scopes: impl Iterator<Item = &'a String>) {
-    let position = known.iter().position(|resource| resource.identifier == identifier);
+fn add<'a>(
+    known: &mut Vec<ResourceConfig>,
+    identifier: String,
+    scopes: impl Iterator<Item = &'a String>,
+) {
+    let position = known
+        .iter()
+        .position(|resource| resource.identifier == identifier);
     let position = position.unwrap_or_else(|| {
         known.push(ResourceConfig {
             identifier,
@@ -174,7 +215,10 @@ fn clients(checker: &mut Checker<'_>, section: &IssuerSection) -> Option<Vec<Cli
     let mut clients: Vec<Option<ClientConfig>> = Vec::new();
     for (position, client) in section.client.iter().enumerate() {
         let key = format!("issuer.client[{position}]");
-        if section.client[..position].iter().any(|other| other.id == client.id) {
+        if section.client[..position]
+            .iter()
+            .any(|other| other.id == client.id)
+        {
             let message = format!("there are two clients with the id `{}`", client.id);
             checker.problem(&format!("{key}.id"), message, None);
         }
@@ -194,7 +238,11 @@ fn client(checker: &mut Checker<'_>, key: &str, section: &ClientSection) -> Opti
         id: section.id.clone(),
         identity: section.identity.clone(),
         authentication: authentication?,
-        grants: section.grants.iter().map(|grant| self::grant(*grant)).collect(),
+        grants: section
+            .grants
+            .iter()
+            .map(|grant| self::grant(*grant))
+            .collect(),
         scopes: section.scopes.clone(),
         resources: section.resources.clone(),
         unconstrained: unconstrained?,
@@ -209,7 +257,11 @@ const fn grant(name: Grant) -> GrantType {
     }
 }
 
-fn authentication(checker: &mut Checker<'_>, key: &str, section: &ClientSection) -> Option<ClientAuthentication> {
+fn authentication(
+    checker: &mut Checker<'_>,
+    key: &str,
+    section: &ClientSection,
+) -> Option<ClientAuthentication> {
     match (section.auth, &section.jwks, &section.secret_file) {
         (ClientAuth::PrivateKeyJwt, Some(file), None) => {
             let jwks = checker.text(&format!("{key}.jwks"), file)?;
@@ -217,15 +269,21 @@ fn authentication(checker: &mut Checker<'_>, key: &str, section: &ClientSection)
         }
         (ClientAuth::ClientSecretBasic, None, Some(file)) => {
             let secret = checker.private_text(&format!("{key}.secret_file"), file)?;
-            Some(ClientAuthentication::ClientSecretBasic(SecretDigest::of(secret.as_bytes())))
+            Some(ClientAuthentication::ClientSecretBasic(SecretDigest::of(
+                secret.as_bytes(),
+            )))
         }
         (ClientAuth::PrivateKeyJwt, ..) => {
-            let message = format!("`{key}` authenticates with private_key_jwt, which takes `jwks` and no `secret_file`");
+            let message = format!(
+                "`{key}` authenticates with private_key_jwt, which takes `jwks` and no `secret_file`"
+            );
             checker.problem(&format!("{key}.auth"), message, None);
             None
         }
         (ClientAuth::ClientSecretBasic, ..) => {
-            let message = format!("`{key}` authenticates with client_secret_basic, which takes `secret_file` and no `jwks`");
+            let message = format!(
+                "`{key}` authenticates with client_secret_basic, which takes `secret_file` and no `jwks`"
+            );
             checker.problem(&format!("{key}.auth"), message, None);
             None
         }
@@ -237,7 +295,11 @@ fn authentication(checker: &mut Checker<'_>, key: &str, section: &ClientSection)
     clippy::option_option,
     reason = "the outer level is a problem that was noted, the inner one the client's exemption"
 )]
-fn binding(checker: &mut Checker<'_>, key: &str, section: &ClientSection) -> Option<Option<Exemption>> {
+fn binding(
+    checker: &mut Checker<'_>,
+    key: &str,
+    section: &ClientSection,
+) -> Option<Option<Exemption>> {
     if !section.unconstrained {
         if section.binding_methods.is_empty() {
             let message = format!("`{key}` has no way to bind its tokens");
@@ -247,14 +309,25 @@ fn binding(checker: &mut Checker<'_>, key: &str, section: &ClientSection) -> Opt
         }
         return Some(None);
     }
-    let Some(reason) = section.unconstrained_reason.clone().filter(|reason| !reason.trim().is_empty()) else {
+    let Some(reason) = section
+        .unconstrained_reason
+        .clone()
+        .filter(|reason| !reason.trim().is_empty())
+    else {
         let message = format!("`{key}` is unconstrained without `unconstrained_reason`");
         let help = "say why; the reason is recorded with every unbound token";
         checker.problem(&format!("{key}.unconstrained"), message, Some(help));
         return None;
     };
-    let message = format!("tokens of `{}` are bound to no key: whoever copies one can use it", section.id);
-    checker.warning(&format!("{key}.unconstrained"), message, "bind them: remove `unconstrained`");
+    let message = format!(
+        "tokens of `{}` are bound to no key: whoever copies one can use it",
+        section.id
+    );
+    checker.warning(
+        &format!("{key}.unconstrained"),
+        message,
+        "bind them: remove `unconstrained`",
+    );
     Some(Some(Exemption { reason }))
 }
 

@@ -41,15 +41,28 @@ fn settings(checker: &mut Checker<'_>) -> Option<Settings> {
     let file = &checker.loaded().file;
     if file.issuer.is_none() && file.gateway.is_none() && file.control.is_none() {
         let message = "nothing to serve: the file has none of `[issuer]`, `[gateway]`, `[control]`";
-        checker.problem("", message, Some("make one that has all three with `keybound init`"));
+        checker.problem(
+            "",
+            message,
+            Some("make one that has all three with `keybound init`"),
+        );
     }
     let store = file.store.as_ref().map(|section| store(checker, section));
     if store.is_none() {
         needs_store(checker);
     }
-    let issuer = file.issuer.as_ref().map(|section| issuer::check(checker, section));
-    let gateway = file.gateway.as_ref().map(|section| gateway::check(checker, section));
-    let control = file.control.as_ref().map(|section| control(checker, section));
+    let issuer = file
+        .issuer
+        .as_ref()
+        .map(|section| issuer::check(checker, section));
+    let gateway = file
+        .gateway
+        .as_ref()
+        .map(|section| gateway::check(checker, section));
+    let control = file
+        .control
+        .as_ref()
+        .map(|section| control(checker, section));
     let management = file
         .management
         .as_ref()
@@ -75,7 +88,10 @@ fn whole<T>(section: Option<Option<T>>) -> Option<Option<T>> {
 
 fn needs_store(checker: &mut Checker<'_>) {
     let file = &checker.loaded().file;
-    for (present, name) in [(file.issuer.is_some(), "issuer"), (file.control.is_some(), "control")] {
+    for (present, name) in [
+        (file.issuer.is_some(), "issuer"),
+        (file.control.is_some(), "control"),
+    ] {
         if present {
             let help = "add `[store]` with `url` and `key_encryption_key_file`";
             checker.problem(name, format!("`[{name}]` needs a `[store]`"), Some(help));
@@ -87,8 +103,14 @@ fn store(checker: &mut Checker<'_>, section: &StoreSection) -> Option<StoreSetti
     let key = checker.store_key(section);
     let Some(path) = section.url.strip_prefix("sqlite:") else {
         let problem = match super::later::value("url", &section.url) {
-            Some(instead) => ("`store.url` names a store that is not in this release", instead),
-            None => ("`store.url` is no store address", "write `sqlite:` and a path"),
+            Some(instead) => (
+                "`store.url` names a store that is not in this release",
+                instead,
+            ),
+            None => (
+                "`store.url` is no store address",
+                "write `sqlite:` and a path",
+            ),
         };
         checker.problem("store.url", problem.0, Some(problem.1));
         return None;
@@ -113,7 +135,11 @@ fn control(checker: &mut Checker<'_>, section: &ControlSection) -> Option<Contro
     let url = checker.origin("control.url", section.url.as_deref().unwrap_or_default());
     let Some(issuer) = section.issuer.as_deref() else {
         let help = "add `issuer = \"https://…\"` to `[control]`, or an `[issuer]` section";
-        checker.problem("control", "`[control]` does not know whose tokens to accept", Some(help));
+        checker.problem(
+            "control",
+            "`[control]` does not know whose tokens to accept",
+            Some(help),
+        );
         return None;
     };
     let issuer = checker.url("control.issuer", issuer);
@@ -128,7 +154,9 @@ fn control(checker: &mut Checker<'_>, section: &ControlSection) -> Option<Contro
 fn distinct_listeners(checker: &mut Checker<'_>, settings: &Settings) {
     let mut seen: Vec<(&str, SocketAddr)> = Vec::new();
     for (name, address) in settings.listeners() {
-        let taken = seen.iter().find(|(_, other)| *other == address && address.port() != 0);
+        let taken = seen
+            .iter()
+            .find(|(_, other)| *other == address && address.port() != 0);
         if let Some((other, _)) = taken {
             let message = format!("`{name}` and `{other}` both listen on {address}");
             checker.problem(name, message, Some("give each its own port"));

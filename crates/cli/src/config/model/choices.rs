@@ -1,0 +1,155 @@
+//! The values of keys that take one of a few names. What later releases bring
+//! stands in `config::later`, not here.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Where the issuer remembers proof identifiers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum IssuerReplay {
+    /// In the store, so that they survive a restart.
+    #[default]
+    Store,
+}
+
+/// Where the gateway remembers proof identifiers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum GatewayReplay {
+    /// In memory, for one gateway.
+    #[default]
+    Memory,
+}
+
+/// What a restart means for proofs made before it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum ReplayModeName {
+    /// No proof made before the start is accepted again.
+    #[default]
+    Strict,
+    /// A proof made before the start may be accepted once more.
+    BestEffort,
+}
+
+/// Algorithm of token signatures.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+pub(crate) enum SigningAlg {
+    /// ECDSA with P-256 and SHA-256.
+    #[default]
+    #[serde(rename = "ES256")]
+    Es256,
+    /// Ed25519.
+    #[serde(rename = "EdDSA")]
+    EdDsa,
+}
+
+/// Algorithm of a proof.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+pub(crate) enum ProofAlg {
+    /// ECDSA with P-256 and SHA-256.
+    #[serde(rename = "ES256")]
+    Es256,
+    /// Ed25519.
+    #[serde(rename = "EdDSA")]
+    EdDsa,
+    /// ECDSA with P-384 and SHA-384.
+    #[serde(rename = "ES384")]
+    Es384,
+    /// RSASSA-PSS with SHA-256.
+    #[serde(rename = "PS256")]
+    Ps256,
+    /// RSASSA-PKCS1-v1_5 with SHA-256.
+    #[serde(rename = "RS256")]
+    Rs256,
+}
+
+/// Algorithm of an accepted token's signature.
+pub(crate) type TokenAlg = ProofAlg;
+
+/// Who may register clients.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum RegistrationModeName {
+    /// Anyone who reaches the endpoint.
+    Open,
+    /// Holders of the initial access token.
+    Token,
+    /// Nobody.
+    #[default]
+    Closed,
+}
+
+/// How a client authenticates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum ClientAuth {
+    /// A signed assertion (RFC 7523).
+    PrivateKeyJwt,
+    /// A secret in the `Authorization` header (RFC 6749 section 2.3.1).
+    ClientSecretBasic,
+}
+
+/// Grants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Grant {
+    /// RFC 6749 section 4.4.
+    ClientCredentials,
+}
+
+/// How a token is bound to its key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum BindingMethod {
+    /// DPoP (RFC 9449).
+    Dpop,
+}
+
+/// How revocations reach the gateway.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum SignalDelivery {
+    /// The gateway asks, with long-polling (RFC 8936).
+    #[default]
+    Poll,
+}
+
+/// RFC 9068 claims and header members an issuer may leave out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum OptionalClaim {
+    /// The token's identifier; the token is then known by its hash.
+    Jti,
+    /// The client.
+    ClientId,
+    /// The header's key identifier; the issuer must then have one key for the
+    /// algorithm.
+    Kid,
+}
+
+/// What a route asks of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum EnforcementMode {
+    /// Forwards without reading credentials.
+    Off,
+    /// A bound token and a good proof.
+    Require,
+}
+
+/// How the upstream learns who calls.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum IdentityName {
+    /// A signed `Keybound-Assertion`, reused for the token for at most 60 s.
+    #[default]
+    Assertion,
+    /// A signed `Keybound-Assertion` of its own for every request.
+    AssertionPerRequest,
+    /// Plain headers, for an upstream that nobody else can reach.
+    Headers,
+    /// Nothing.
+    None,
+}
