@@ -177,7 +177,7 @@ impl Teller {
         } else {
             styled(ink::BAD, "✗")
         };
-        self.say(&format!("{mark} {}", step.tried))?;
+        self.say(&format!("  {mark} {}", step.tried))?;
         let reason = step
             .cause
             .as_deref()
@@ -203,7 +203,7 @@ impl Teller {
                 step.got
             )
         };
-        self.say(&format!("    {line}"))?;
+        self.say(&format!("      {line}"))?;
         self.steps.push(step);
         Ok(())
     }
