@@ -165,8 +165,6 @@ causes! {
         "send fewer requests with this key";
     ReplayFull "replay.full", "Keybound replay log", "the replay log is full",
         "retry later; give the replay log more room";
-    ReplayUnavailable "replay.unavailable", "Keybound fail closed", "the replay log cannot be reached",
-        "retry later; check the replay store";
     RevocationStale "revocation.stale", "Keybound fail closed", "revocations have not been heard of for too long",
         "check the connection from this gateway to the control plane";
     StoreUnavailable "store.unavailable", "RFC 7009 section 2.2.1", "the store cannot be reached or is full",
@@ -297,7 +295,6 @@ impl Cause {
                 | Self::KeysUnavailable
                 | Self::ReplayFlood
                 | Self::ReplayFull
-                | Self::ReplayUnavailable
                 | Self::RevocationStale
                 | Self::StoreUnavailable
                 | Self::IssuerClock

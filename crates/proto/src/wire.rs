@@ -175,7 +175,6 @@ fn kind(cause: Cause, role: Role) -> Kind {
         Cause::IssuerClock
         | Cause::KeysUnavailable
         | Cause::ReplayFull
-        | Cause::ReplayUnavailable
         | Cause::RevocationStale
         | Cause::StoreUnavailable => Kind::Unavailable,
         Cause::ReplayFlood => Kind::TooMany,

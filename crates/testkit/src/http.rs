@@ -174,6 +174,27 @@ impl RawConnection {
         text
     }
 
+    /// One whole answer, whether or not the peer closes after it.
+    pub async fn read_answer(&mut self) -> Answer {
+        let mut text = Vec::new();
+        loop {
+            let piece = self.read_some().await;
+            let ended = piece.is_empty();
+            text.extend(piece);
+            let head = text.windows(4).position(|window| window == b"\r\n\r\n");
+            if let Some(head) = head {
+                let answer = parse(&text);
+                let length = answer
+                    .header("content-length")
+                    .and_then(|length| length.parse::<usize>().ok());
+                if ended || length.is_some_and(|length| text.len() >= head + 4 + length) {
+                    return answer;
+                }
+            }
+            assert!(!ended, "the connection closed without an answer");
+        }
+    }
+
     /// What arrives next; empty at the end.
     pub async fn read_some(&mut self) -> Vec<u8> {
         let mut buffer = vec![0; 65_536];

@@ -36,6 +36,8 @@ pub struct WorldOptions {
     pub issuer_nonce: bool,
     /// Seconds after which an unheard revocation feed refuses requests.
     pub revocation_max_age: Option<u64>,
+    /// Who may register: `open`, `closed`, or `token` with the initial access token `initial`.
+    pub registration: String,
 }
 
 impl Default for WorldOptions {
@@ -47,6 +49,7 @@ impl Default for WorldOptions {
             route_nonce: false,
             issuer_nonce: false,
             revocation_max_age: None,
+            registration: "open".to_owned(),
         }
     }
 }
@@ -73,6 +76,7 @@ pub struct World {
     guard: Guard,
     issuer_key: (String, SoftwareKey),
     jwks_fetches: Arc<AtomicUsize>,
+    silent: (std::net::TcpListener, String),
     directory: TempDir,
     issuer_part: Option<Part>,
     control_part: Part,
@@ -91,6 +95,7 @@ impl World {
         let clock = ManualClock::at(wall_clock());
         let directory = TempDir::new().expect("a temporary directory");
         let upstream = Upstream::start().await;
+        let silent = parts::silent_upstream();
         let places = parts::Places::bind().await;
         let mut agent = Agent::new("agent");
         if options.proof_algorithm != Algorithm::EdDsa {
@@ -110,6 +115,7 @@ impl World {
             store: &store,
             directory: directory.path(),
             upstream: &upstream.origin,
+            silent: &silent.1,
         };
         let issuer_part = parts::start_issuer(
             &setting,
@@ -137,6 +143,7 @@ impl World {
             control_part,
             gateway_part: Some(gateway_part),
             directory,
+            silent,
             options,
         }
     }
@@ -162,6 +169,7 @@ impl World {
             store: &self.store,
             directory: self.directory.path(),
             upstream: &self.upstream.origin,
+            silent: &self.silent.1,
         };
         let (part, guard) = parts::start_gateway(&setting, bound, false);
         self.gateway_part = Some(part);
@@ -181,6 +189,26 @@ impl World {
     pub async fn stop_control(&mut self) {
         let dead = Part::dead(self.control_part.address);
         std::mem::replace(&mut self.control_part, dead).stop().await;
+    }
+
+    /// Makes every attempt to record a token fail, as a broken disk would.
+    pub fn break_store(&self) {
+        self.rename_table("tokens", "tokens_gone");
+    }
+
+    /// Ends what [`World::break_store`] began.
+    pub fn mend_store(&self) {
+        self.rename_table("tokens_gone", "tokens");
+    }
+
+    fn rename_table(&self, from: &str, to: &str) {
+        let connection = rusqlite::Connection::open(self.directory.path().join("keybound.db"))
+            .expect("the database");
+        connection
+            .busy_timeout(std::time::Duration::from_secs(5))
+            .expect("a connection");
+        let statement = format!("ALTER TABLE {from} RENAME TO {to}");
+        connection.execute_batch(&statement).expect("the table");
     }
 
     /// The store behind issuer and control plane.

@@ -76,6 +76,7 @@ pub(super) struct Setting<'a> {
     pub(super) store: &'a Store,
     pub(super) directory: &'a Path,
     pub(super) upstream: &'a str,
+    pub(super) silent: &'a str,
 }
 
 impl Setting<'_> {
@@ -131,6 +132,13 @@ pub(super) fn open_store(directory: &Path, clock: &ManualClock) -> Store {
     Store::open(&directory.join("keybound.db"), options).expect("a new store")
 }
 
+/// A socket whose connections are accepted by the system and never answered.
+pub(super) fn silent_upstream() -> (std::net::TcpListener, String) {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a loopback port");
+    let origin = format!("http://{}", listener.local_addr().expect("an address"));
+    (listener, origin)
+}
+
 pub(super) fn client_secret() -> String {
     let mut random = [0; 32];
     aws_lc_rs::rand::fill(&mut random).expect("the system has randomness");
@@ -140,6 +148,7 @@ pub(super) fn client_secret() -> String {
 async fn bind(address: SocketAddr, kind: ListenerKind) -> Bound {
     let mut config = ListenerConfig::new(address, kind, Vec::new());
     config.error_detail = ErrorDetail::Full;
+    config.limits.framing.body_pause = Duration::from_millis(300);
     let bound = Listener::bind(config).await.expect("a loopback port");
     let origin = format!("http://{}", bound.local_addr());
     bound.with_origin(Origin::parse(&origin).expect("an origin"))
@@ -215,6 +224,8 @@ fn issuer_config(setting: &Setting<'_>, secret_client: &(String, String)) -> Iss
     exempt.unconstrained = Some(Exemption {
         reason: "a test".to_owned(),
     });
+    let mut no_grant = client("no-grant", scopes(), &api);
+    no_grant.grants = Vec::new();
     IssuerConfig {
         url: url(setting.issuer),
         node: "issuer-1".to_owned(),
@@ -231,10 +242,11 @@ fn issuer_config(setting: &Setting<'_>, secret_client: &(String, String)) -> Iss
             client("gateway-1", vec!["keybound:gateway".to_owned()], &control),
             with_secret,
             exempt,
+            no_grant,
         ],
         resources,
         registration: RegistrationConfig {
-            mode: RegistrationMode::Open,
+            mode: registration_mode(&setting.options.registration),
             resources: vec![api, reports],
             scopes: ["approvals:read", "approvals:write", "reports:read"]
                 .map(str::to_owned)
@@ -250,6 +262,14 @@ fn issuer_config(setting: &Setting<'_>, secret_client: &(String, String)) -> Iss
         },
         error_detail: ErrorDetail::Full,
         cors_origins: Vec::new(),
+    }
+}
+
+fn registration_mode(name: &str) -> RegistrationMode {
+    match name {
+        "open" => RegistrationMode::Open,
+        "token" => RegistrationMode::Token(SecretDigest::of(b"initial")),
+        _ => RegistrationMode::Closed,
     }
 }
 
@@ -352,6 +372,12 @@ fn gateway_config(setting: &Setting<'_>) -> GatewayConfig {
         format!("{}/", setting.gateway),
         format!("{}/reports", setting.gateway),
     );
+    let mut small = route("/small", Enforcement::Require, &api, &[]);
+    small.body_bytes = Some(16);
+    let mut dead = route("/dead", Enforcement::Require, &api, &[]);
+    dead.upstream = Origin::parse("http://127.0.0.1:1").expect("an origin");
+    let mut hangs = route("/hangs", Enforcement::Require, &api, &[]);
+    hangs.upstream = Origin::parse(setting.silent).expect("an origin");
     GatewayConfig {
         url: Origin::parse(setting.gateway).expect("an origin"),
         issuers: vec![url(setting.issuer)],
@@ -375,13 +401,19 @@ fn gateway_config(setting: &Setting<'_>) -> GatewayConfig {
                 &[("GET", "reports:read")],
             ),
             route("/open", Enforcement::Off, &api, &[]),
+            small,
+            dead,
+            hangs,
         ],
         assertion_key: Some(Arc::new(
             SoftwareKey::generate(Algorithm::EdDsa).expect("a key"),
         )),
         cors: None,
         identity_fields: Vec::new(),
-        timeouts: UpstreamTimeouts::default(),
+        timeouts: UpstreamTimeouts {
+            head: Duration::from_millis(500),
+            ..UpstreamTimeouts::default()
+        },
         error_detail: ErrorDetail::Full,
     }
 }

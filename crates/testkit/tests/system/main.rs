@@ -10,3 +10,4 @@ mod proof_syntax;
 mod replay_and_nonce;
 mod request_binding;
 mod revocation;
+mod scenarios;

@@ -266,7 +266,11 @@ async fn sc_087_full_for_everybody_is_503_with_retry_after() {
     })
     .await;
     let mut answers = Vec::new();
-    for sender in [world.agent.clone(), Agent::new("other")] {
+    for sender in [
+        world.agent.clone(),
+        Agent::new("other"),
+        Agent::new("exempt"),
+    ] {
         let token = world.token_for(&sender).await;
         for _ in 0..10 {
             let proof = world
