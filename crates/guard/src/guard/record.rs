@@ -4,6 +4,7 @@
 //! None of them holds a token or a proof. Refusals of strangers are counted and
 //! reported in sums, so that nobody without a token can fill a disk.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use keybound_proto::Rejection;
@@ -32,6 +33,24 @@ impl Guard {
         metrics.decided(&route.name, Outcome::RefusedUnknown, Duration::ZERO);
         metrics.refused(cause);
         metrics.leave_for_report(cause);
+    }
+
+    /// Refuses a request after all that passed the check: its token was revoked or locked while
+    /// the answer was awaited. Counted and recorded like any refusal of a genuine token; the
+    /// time it took to find out is not the check's and is not measured.
+    #[must_use]
+    pub fn refuse_late(
+        &self,
+        caller: &Verified,
+        cause: Cause,
+        presented: &Presented<'_>,
+        route: &Route,
+        facts: &RequestFacts<'_>,
+    ) -> Rejection {
+        let rejection = Rejection::new(cause).about(Arc::clone(caller.token()));
+        self.inner
+            .record_refusal(presented, route, facts, &rejection);
+        rejection
     }
 }
 

@@ -45,6 +45,39 @@ async fn refusals_of_strangers_are_counted_but_not_recorded() {
 }
 
 #[tokio::test]
+async fn a_request_withheld_after_its_check_is_recorded_too() {
+    let world = World::start().await;
+    let token = world.token();
+    let proof = world.proof(&token);
+    let caller = world.send(&token, &proof).await.unwrap();
+    let target = Htu::parse(TARGET).unwrap();
+    let presented = Presented {
+        method: "GET",
+        target: &target,
+        authorization: HeaderField::Absent,
+        proof: HeaderField::Absent,
+    };
+    let facts = RequestFacts {
+        request_id: Some("req_late"),
+        peer: None,
+    };
+    let cause = Cause::TokenRevoked;
+    let rejection = world
+        .guard
+        .refuse_late(&caller, cause, &presented, &world.route, &facts);
+    assert_eq!(rejection.cause(), cause);
+    let events = world.sink.take();
+    assert_eq!(events.len(), 1);
+    let event = &events[0];
+    assert_eq!(event.kind, EventKind::RequestRefused);
+    assert_eq!(event.cause.as_deref(), Some("token.revoked"));
+    assert_eq!(event.token_id.as_deref(), caller.token().token_id());
+    assert_eq!(event.request_id.as_deref(), Some("req_late"));
+    let metrics = world.guard.render_metrics();
+    assert!(metrics.contains("keybound_refusals_total{cause=\"token.revoked\"} 1"));
+}
+
+#[tokio::test]
 async fn each_theft_of_a_genuine_token_is_recorded_with_its_signal() {
     let world = World::start().await;
     let token = world.token();
