@@ -13,7 +13,11 @@ pub(crate) struct Backoff {
 
 impl Backoff {
     pub(crate) const fn new(first: Duration, longest: Duration) -> Self {
-        Self { first, longest, next: first }
+        Self {
+            first,
+            longest,
+            next: first,
+        }
     }
 
     /// Begins anew after a success.
@@ -47,7 +51,10 @@ mod tests {
         let mut backoff = Backoff::new(seconds(1), seconds(5));
         for nominal in [1, 2, 4, 5, 5] {
             let pause = backoff.take();
-            assert!(pause >= seconds(nominal) / 2 && pause <= seconds(nominal), "{pause:?}");
+            assert!(
+                pause >= seconds(nominal) / 2 && pause <= seconds(nominal),
+                "{pause:?}"
+            );
         }
         backoff.reset();
         assert!(backoff.take() <= seconds(1));

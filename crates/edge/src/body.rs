@@ -27,6 +27,7 @@ pub struct RequestBody {
     inner: Incoming,
     limit: u64,
     seen: u64,
+    has_ended: bool,
 }
 
 impl RequestBody {
@@ -35,12 +36,31 @@ impl RequestBody {
             inner,
             limit,
             seen: 0,
+            has_ended: false,
         }
     }
 
     /// Lowers the limit; a higher one than the listener's has no effect. In bytes.
     pub fn restrict(&mut self, limit: u64) {
         self.limit = self.limit.min(limit);
+    }
+
+    /// Makes sure that a body which ought to be empty is. HTTP/2 may announce a body and then
+    /// send none.
+    ///
+    /// # Errors
+    ///
+    /// [`RequestBodyError::Framing`] when there is a body, or why it broke off.
+    pub async fn expect_empty(&mut self) -> Result<(), RequestBodyError> {
+        while !self.is_end_stream() {
+            let frame = std::future::poll_fn(|cx| Pin::new(&mut *self).poll_frame(cx)).await;
+            if let Some(frame) = frame
+                && frame?.data_ref().is_some_and(|data| !data.is_empty())
+            {
+                return Err(RequestBodyError::Framing(Violation::BodyUnexpected));
+            }
+        }
+        Ok(())
     }
 
     /// Refuses a body that says beforehand that it is too large.
@@ -66,11 +86,15 @@ impl Body for RequestBody {
     ) -> Poll<Option<Result<Frame<Bytes>, RequestBodyError>>> {
         let this = &mut *self;
         let frame = match ready!(Pin::new(&mut this.inner).poll_frame(cx)) {
-            None => return Poll::Ready(None),
+            None => {
+                this.has_ended = true;
+                return Poll::Ready(None);
+            }
             Some(Err(error)) => return Poll::Ready(Some(Err(RequestBodyError::of(&error)))),
             Some(Ok(frame)) => frame,
         };
         let Ok(data) = frame.into_data() else {
+            this.has_ended = true;
             return Poll::Ready(None);
         };
         this.seen = this.seen.saturating_add(data.remaining() as u64);
@@ -81,11 +105,15 @@ impl Body for RequestBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
+        self.has_ended || self.inner.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
+        if self.has_ended {
+            SizeHint::with_exact(0)
+        } else {
+            self.inner.size_hint()
+        }
     }
 }
 

@@ -57,7 +57,10 @@ impl Management {
 
     /// Adds readiness checks.
     #[must_use]
-    pub fn with_readiness(mut self, source: impl Fn() -> Vec<Check> + Send + Sync + 'static) -> Self {
+    pub fn with_readiness(
+        mut self,
+        source: impl Fn() -> Vec<Check> + Send + Sync + 'static,
+    ) -> Self {
         self.readiness.push(Arc::new(source));
         self
     }
@@ -75,7 +78,6 @@ impl Management {
     }
 
     /// The endpoints.
-    #[must_use]
     pub fn router(&self) -> Router {
         Router::new()
             .route("/livez", get(livez))
@@ -94,7 +96,12 @@ impl Management {
         let mut checks = vec![Check {
             name: "started".to_owned(),
             ok: has_started,
-            detail: if has_started { "everything has started" } else { "still starting" }.to_owned(),
+            detail: if has_started {
+                "everything has started"
+            } else {
+                "still starting"
+            }
+            .to_owned(),
         }];
         checks.extend(self.readiness.iter().flat_map(|source| source()));
         checks
@@ -118,14 +125,20 @@ async fn startupz(State(management): State<Management>) -> Response {
     if management.has_started.load(Ordering::Acquire) {
         text(StatusCode::OK, "ok\n".to_owned())
     } else {
-        text(StatusCode::SERVICE_UNAVAILABLE, "still starting\n".to_owned())
+        text(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "still starting\n".to_owned(),
+        )
     }
 }
 
 async fn readyz(State(management): State<Management>, RawQuery(query): RawQuery) -> Response {
     let checks = management.checks();
-    let is_verbose = query
-        .is_some_and(|query| query.split('&').any(|pair| pair.split('=').next() == Some("verbose")));
+    let is_verbose = query.is_some_and(|query| {
+        query
+            .split('&')
+            .any(|pair| pair.split('=').next() == Some("verbose"))
+    });
     let is_ready = checks.iter().all(|check| check.ok);
     let mut body = String::new();
     for check in checks.iter().filter(|check| is_verbose || !check.ok) {
@@ -158,7 +171,10 @@ async fn metrics(State(management): State<Management>) -> Response {
 }
 
 fn text(status: StatusCode, body: String) -> Response {
-    let fields = [(CONTENT_TYPE, "text/plain; charset=utf-8"), (CACHE_CONTROL, "no-store")];
+    let fields = [
+        (CONTENT_TYPE, "text/plain; charset=utf-8"),
+        (CACHE_CONTROL, "no-store"),
+    ];
     (status, fields, body).into_response()
 }
 
@@ -174,16 +190,28 @@ mod tests {
     use super::*;
 
     async fn ask(management: &Management, path: &str) -> (StatusCode, String) {
-        let request = Request::builder().uri(path).body(Body::empty()).expect("request");
+        let request = Request::builder()
+            .uri(path)
+            .body(Body::empty())
+            .expect("request");
         let answer: Result<Response, Infallible> = management.router().call(request).await;
         let response = answer.expect("infallible");
         let status = response.status();
-        let body = response.into_body().collect().await.expect("body").to_bytes();
+        let body = response
+            .into_body()
+            .collect()
+            .await
+            .expect("body")
+            .to_bytes();
         (status, String::from_utf8(body.to_vec()).expect("text"))
     }
 
     fn check(name: &str, ok: bool) -> Check {
-        Check { name: name.to_owned(), ok, detail: "as told".to_owned() }
+        Check {
+            name: name.to_owned(),
+            ok,
+            detail: "as told".to_owned(),
+        }
     }
 
     #[tokio::test]
@@ -194,16 +222,26 @@ mod tests {
             .with_readiness(|| vec![check("always", true)])
             .with_readiness(move || vec![check("sometimes", seen.load(Ordering::Relaxed))]);
         for path in ["/startupz", "/health/started", "/readyz", "/health/ready"] {
-            assert_eq!(ask(&management, path).await.0, StatusCode::SERVICE_UNAVAILABLE, "{path}");
+            assert_eq!(
+                ask(&management, path).await.0,
+                StatusCode::SERVICE_UNAVAILABLE,
+                "{path}"
+            );
         }
         management.started();
         let (status, body) = ask(&management, "/readyz").await;
         assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
         assert_eq!(body, "[-] sometimes: as told\nnot ready\n");
         is_well.store(true, Ordering::Relaxed);
-        assert_eq!(ask(&management, "/readyz").await, (StatusCode::OK, "ok\n".to_owned()));
+        assert_eq!(
+            ask(&management, "/readyz").await,
+            (StatusCode::OK, "ok\n".to_owned())
+        );
         let (_, verbose) = ask(&management, "/readyz?verbose").await;
-        assert!(verbose.contains("[+] always: as told\n[+] sometimes: as told\n"), "{verbose}");
+        assert!(
+            verbose.contains("[+] always: as told\n[+] sometimes: as told\n"),
+            "{verbose}"
+        );
         assert_eq!(ask(&management, "/startupz").await.0, StatusCode::OK);
     }
 

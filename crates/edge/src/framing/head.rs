@@ -126,11 +126,23 @@ impl HeadScanner {
     }
 }
 
+/// What a method says about a body (RFC 9110 section 9.3).
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum BodyMeaning {
+    /// The method needs one: `POST`, `PUT`, `PATCH`.
+    Expected,
+    /// It may have one.
+    #[default]
+    Optional,
+    /// It has no meaning: `GET`, `HEAD`, `OPTIONS`, `TRACE`.
+    Senseless,
+}
+
 /// What the lines so far say about framing.
 #[derive(Debug, Default)]
 struct Facts {
     is_http11: bool,
-    takes_body: bool,
+    body: BodyMeaning,
     fields: usize,
     has_host: bool,
     has_chunked: bool,
@@ -147,7 +159,11 @@ impl Facts {
             return Err(Violation::RequestLine);
         };
         check_method(method)?;
-        self.takes_body = matches!(method, b"POST" | b"PUT" | b"PATCH");
+        self.body = match method {
+            b"POST" | b"PUT" | b"PATCH" => BodyMeaning::Expected,
+            b"GET" | b"HEAD" | b"OPTIONS" | b"TRACE" => BodyMeaning::Senseless,
+            _ => BodyMeaning::Optional,
+        };
         check_target(target, limits)?;
         self.is_http11 = match version {
             b"HTTP/1.1" => true,
@@ -250,7 +266,7 @@ impl Facts {
         if self.is_http11 && !self.has_host {
             return Err(Violation::HostMissing);
         }
-        if !self.is_http11 && self.takes_body && self.length.is_none() {
+        if !self.is_http11 && self.body == BodyMeaning::Expected && self.length.is_none() {
             return Err(Violation::BodyWithoutLength);
         }
         let body = match (self.has_chunked, self.length) {
@@ -258,6 +274,9 @@ impl Facts {
             (false, None | Some(0)) => BodyFraming::None,
             (false, Some(length)) => BodyFraming::Length(length),
         };
+        if body != BodyFraming::None && self.body == BodyMeaning::Senseless {
+            return Err(Violation::BodyUnexpected);
+        }
         Ok(Head { bytes, body })
     }
 }

@@ -7,10 +7,10 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::alarm::Alarm;
 use super::chunked::Chunks;
 use super::head::{BodyFraming, HeadScanner};
 use super::{ConnectionState, FramingLimits, Violation};
+use crate::alarm::Alarm;
 
 /// The HTTP/2 client preface (RFC 9113 section 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -120,20 +120,20 @@ impl<S> Framed<S> {
                 };
                 Ok(usize::try_from(taken).unwrap_or(usize::MAX))
             }
-            State::Chunked(mut chunks) => chunks
-                .check(self.unchecked())
-                .map(|checked| {
+            State::Chunked(mut chunks) => match chunks.check(self.unchecked()) {
+                Ok(checked) => {
                     self.state = if checked.ended {
                         State::Head
                     } else {
                         State::Chunked(chunks)
                     };
-                    checked.bytes
-                })
-                .map_err(|violation| {
+                    Ok(checked.bytes)
+                }
+                Err(violation) => {
                     self.state = State::Broken(violation);
-                    violation
-                }),
+                    Err(violation)
+                }
+            },
             State::Raw => Ok(self.unchecked().len()),
             State::Refused | State::Broken(_) => Ok(0),
         };

@@ -18,7 +18,8 @@
 //!
 //! Stricter than the RFC on purpose: a horizontal tab is refused everywhere in
 //! a head, as are leading empty lines, chunk extensions, trailer fields, leading
-//! zeros in `Content-Length`, underscores in field names, `Upgrade`, `CONNECT`
+//! zeros in `Content-Length`, underscores in field names, `Upgrade`, `CONNECT`, bodies of `GET`,
+//! `HEAD`, `OPTIONS` and `TRACE` (some upstreams ignore them and read them as the next request),
 //! and HTTP/1.0 requests that would need the close of the connection as the end
 //! of their body.
 //!

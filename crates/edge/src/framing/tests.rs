@@ -51,7 +51,7 @@ fn split_marker(seen: Vec<u8>) -> Seen {
     let id = text[at + 1..].split(' ').next().expect("an id");
     let violation = Violation::from_id(id).expect("a known id");
     assert!(text.ends_with("connection: close\r\n\r\n"));
-    Seen::Refused(text[..at].as_bytes().to_vec(), violation)
+    Seen::Refused(text.as_bytes()[..at].to_vec(), violation)
 }
 
 async fn see(input: &[u8]) -> Seen {
@@ -372,6 +372,18 @@ const BAD_HEADS: &[(&str, Violation)] = &[
     (
         "GET / HTTP/1.1\r\nHost: a\r\nHTTP2-Settings: AAMAAABk\r\n\r\n",
         Violation::Upgrade,
+    ),
+    (
+        "GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx",
+        Violation::BodyUnexpected,
+    ),
+    (
+        "OPTIONS / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        Violation::BodyUnexpected,
+    ),
+    (
+        "HEAD / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        Violation::BodyUnexpected,
     ),
     (
         "GET / HTTP/1.1\r\nHost: a\r\nExpect: y 100-continue\r\n\r\n",

@@ -18,6 +18,9 @@ pub enum Violation {
     BodyWithoutLength,
     /// No bytes of the body for longer than the limit.
     BodyTimeout,
+    /// A body in a request whose method gives it no meaning, so that some upstreams would read
+    /// it as the next request (RFC 9110 section 9.3.1).
+    BodyUnexpected,
     /// Chunk data not followed by CRLF (RFC 9112 section 7.1).
     ChunkData,
     /// A chunk extension (RFC 9112 section 7.1.1).
@@ -89,6 +92,7 @@ impl Violation {
         Self::BareLineFeed,
         Self::BodyWithoutLength,
         Self::BodyTimeout,
+        Self::BodyUnexpected,
         Self::ChunkData,
         Self::ChunkExtension,
         Self::ChunkSize,
@@ -129,6 +133,7 @@ impl Violation {
             Self::BareLineFeed => "framing.bare_line_feed",
             Self::BodyWithoutLength => "framing.body_without_length",
             Self::BodyTimeout => "framing.body_timeout",
+            Self::BodyUnexpected => "framing.body_unexpected",
             Self::ChunkData => "framing.chunk_data",
             Self::ChunkExtension => "framing.chunk_extension",
             Self::ChunkSize => "framing.chunk_size",
@@ -184,6 +189,7 @@ impl Violation {
             Self::Upgrade => Cause::UpgradeRefused,
             Self::BareCarriageReturn
             | Self::BareLineFeed
+            | Self::BodyUnexpected
             | Self::BodyWithoutLength
             | Self::ChunkData
             | Self::ChunkExtension

@@ -65,12 +65,25 @@ pub(super) struct Audience<'a> {
 impl Assertions {
     pub(super) fn new(key: Arc<dyn Signer>, gateway: &Origin, clock: Arc<dyn Clock>) -> Self {
         let kid = assertion_kid(key.as_ref());
-        Self { key, kid, gateway: gateway.to_string(), clock, cache: Cache::new(CACHED) }
+        Self {
+            key,
+            kid,
+            gateway: gateway.to_string(),
+            clock,
+            cache: Cache::new(CACHED),
+        }
     }
 
     /// The assertion for this caller at this upstream, made now or at most 55 s ago.
-    fn reusable(&self, caller: &Verified, audience: Audience<'_>) -> Result<HeaderValue, SignError> {
-        let key = CacheKey { token: caller.token().hash(), upstream: audience.number };
+    fn reusable(
+        &self,
+        caller: &Verified,
+        audience: Audience<'_>,
+    ) -> Result<HeaderValue, SignError> {
+        let key = CacheKey {
+            token: caller.token().hash(),
+            upstream: audience.number,
+        };
         let now = self.clock.now();
         if let Some(cached) = self.cache.get(&key) {
             // A clock that was set back makes the assertion look made in the future.
@@ -79,7 +92,14 @@ impl Assertions {
             }
         }
         let (value, expires_at) = self.sign(caller, audience, None, now)?;
-        self.cache.insert(key, Cached { value: value.clone(), made_at: now, expires_at });
+        self.cache.insert(
+            key,
+            Cached {
+                value: value.clone(),
+                made_at: now,
+                expires_at,
+            },
+        );
         Ok(value)
     }
 
@@ -127,7 +147,9 @@ pub(super) fn set_identity(
         IdentityForm::AssertionPerRequest => {
             let signer = signer()?;
             let request = Some((target.method, target.htu));
-            signer.sign(caller, audience, request, signer.clock.now())?.0
+            signer
+                .sign(caller, audience, request, signer.clock.now())?
+                .0
         }
         IdentityForm::Headers => {
             set_plain(headers, caller);
@@ -146,7 +168,10 @@ fn set_plain(headers: &mut HeaderMap, caller: &Verified) {
         let is_printable = text.bytes().all(|byte| (0x20..=0x7e).contains(&byte));
         match HeaderValue::from_str(text) {
             Ok(value) if is_printable => drop(headers.insert(name, value)),
-            _ => tracing::warn!(field = name.as_str(), "identity value does not fit into a field"),
+            _ => tracing::warn!(
+                field = name.as_str(),
+                "identity value does not fit into a field"
+            ),
         }
     };
     set(SUBJECT, token.subject());
@@ -162,6 +187,8 @@ fn set_plain(headers: &mut HeaderMap, caller: &Verified) {
 
 impl std::fmt::Debug for Assertions {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Assertions").field("kid", &self.kid).finish_non_exhaustive()
+        f.debug_struct("Assertions")
+            .field("kid", &self.kid)
+            .finish_non_exhaustive()
     }
 }

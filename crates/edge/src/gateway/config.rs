@@ -132,7 +132,9 @@ impl Default for UpstreamTimeouts {
 #[derive(Debug, thiserror::Error)]
 pub enum GatewayConfigError {
     /// A route hands assertions on and there is no key to sign them.
-    #[error("route `{route}` hands a `Keybound-Assertion` to its upstream, but the gateway has no key to sign it; give it one, or set `identity` to `headers` or `none`")]
+    #[error(
+        "route `{route}` hands a `Keybound-Assertion` to its upstream, but the gateway has no key to sign it; give it one, or set `identity` to `headers` or `none`"
+    )]
     AssertionKeyMissing {
         /// The route's name.
         route: String,
@@ -152,7 +154,9 @@ pub enum GatewayConfigError {
         path: String,
     },
     /// The resource cannot be described by metadata at this gateway.
-    #[error("the resource `{resource}` of route `{route}` is not an absolute URL; tokens could never name it")]
+    #[error(
+        "the resource `{resource}` of route `{route}` is not an absolute URL; tokens could never name it"
+    )]
     Resource {
         /// The resource.
         resource: String,
@@ -160,7 +164,9 @@ pub enum GatewayConfigError {
         route: String,
     },
     /// A resource under another origin than the gateway's.
-    #[error("the upstream `{upstream}` of route `{route}` needs TLS, which this release does not speak to upstreams; use an `http` upstream on this machine")]
+    #[error(
+        "the upstream `{upstream}` of route `{route}` needs TLS, which this release does not speak to upstreams; use an `http` upstream on this machine"
+    )]
     UpstreamScheme {
         /// The upstream.
         upstream: String,
@@ -174,11 +180,20 @@ impl GatewayConfig {
     pub(super) fn check(&self) -> Result<(), GatewayConfigError> {
         for (index, route) in self.routes.iter().enumerate() {
             route.check()?;
-            if self.routes.iter().take(index).any(|other| other.path == route.path) {
-                return Err(GatewayConfigError::PathRepeated { path: route.path.clone() });
+            if self
+                .routes
+                .iter()
+                .take(index)
+                .any(|other| other.path == route.path)
+            {
+                return Err(GatewayConfigError::PathRepeated {
+                    path: route.path.clone(),
+                });
             }
             if route.needs_key() && self.assertion_key.is_none() {
-                return Err(GatewayConfigError::AssertionKeyMissing { route: route.check.name.clone() });
+                return Err(GatewayConfigError::AssertionKeyMissing {
+                    route: route.check.name.clone(),
+                });
             }
         }
         Ok(())
@@ -193,7 +208,9 @@ impl RouteConfig {
         };
         request_target::check(&self.path).map_err(|error| path_error(&error.to_string()))?;
         if self.path.contains(['?', '%', ';']) || self.path.contains("//") {
-            return Err(path_error("it has a query, an escape, a parameter or an empty segment"));
+            return Err(path_error(
+                "it has a query, an escape, a parameter or an empty segment",
+            ));
         }
         if HttpUrl::parse(&self.check.audience).is_err() {
             let (resource, route) = (self.check.audience.clone(), self.check.name.clone());

@@ -45,11 +45,18 @@ impl Cors {
         let (Some(origin), None) = (values.next(), values.next()) else {
             return None;
         };
-        self.origins.iter().any(|ours| ours.as_bytes() == origin.as_bytes()).then(|| origin.clone())
+        self.origins
+            .iter()
+            .any(|ours| ours.as_bytes() == origin.as_bytes())
+            .then(|| origin.clone())
     }
 
     /// The answer to a preflight without credentials from a configured origin.
-    pub(super) fn preflight(&self, method: &Method, headers: &HeaderMap) -> Option<Response<Bytes>> {
+    pub(super) fn preflight(
+        &self,
+        method: &Method,
+        headers: &HeaderMap,
+    ) -> Option<Response<Bytes>> {
         let asked = headers.get(ACCESS_CONTROL_REQUEST_METHOD)?;
         let has_credentials = headers.contains_key(AUTHORIZATION) || headers.contains_key("dpop");
         if *method != Method::OPTIONS || has_credentials {
@@ -65,7 +72,10 @@ impl Cors {
         answer.insert(ACCESS_CONTROL_ALLOW_METHODS, asked.clone());
         answer.insert(ACCESS_CONTROL_ALLOW_HEADERS, self.request_fields.clone());
         answer.insert(ACCESS_CONTROL_MAX_AGE, self.max_age.clone());
-        answer.insert(VARY, HeaderValue::from_static("origin, access-control-request-method"));
+        answer.insert(
+            VARY,
+            HeaderValue::from_static("origin, access-control-request-method"),
+        );
         Some(response)
     }
 

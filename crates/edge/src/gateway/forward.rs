@@ -44,8 +44,11 @@ impl Inner {
                 Permission::new(caller, view, changes, self.clock.clone())
             });
         }
-        let (response, lease) =
-            route.upstream.send(upstream_request).await.map_err(|error| refusal_of(&error))?;
+        let (response, lease) = route
+            .upstream
+            .send(upstream_request)
+            .await
+            .map_err(|error| refusal_of(&error))?;
         if let Some(cause) = permission.as_mut().and_then(Permission::has_ended) {
             return Err(Rejection::new(cause));
         }
@@ -53,7 +56,10 @@ impl Inner {
         strip_response(&mut head.headers);
         head.version = Version::HTTP_11;
         head.extensions.clear();
-        Ok(Response::from_parts(head, GatewayBody::upstream(incoming, lease, permission)))
+        Ok(Response::from_parts(
+            head,
+            GatewayBody::upstream(incoming, lease, permission),
+        ))
     }
 
     /// The request for the upstream, without anybody's identity.
@@ -65,7 +71,12 @@ impl Inner {
             &self.identity_fields,
         );
         let authority = &passage.route.upstream.authority;
-        set_forwarding(&mut head.headers, &self.public, authority, passage.facts.peer);
+        set_forwarding(
+            &mut head.headers,
+            &self.public,
+            authority,
+            passage.facts.peer,
+        );
         let mut upstream_request = Request::new(Metered::new(body));
         *upstream_request.method_mut() = head.method;
         if let Some(target) = head.uri.path_and_query() {
@@ -82,18 +93,29 @@ impl Inner {
         request: &mut Request<Metered>,
     ) -> Result<(), Rejection> {
         let route = passage.route;
-        let audience = Audience { origin: &route.upstream_origin, number: route.upstream_number };
+        let audience = Audience {
+            origin: &route.upstream_origin,
+            number: route.upstream_number,
+        };
         let method = request.method().clone();
         let htu = passage.target.map_or("", Htu::as_str);
-        let target = Target { method: method.as_str(), htu };
+        let target = Target {
+            method: method.as_str(),
+            htu,
+        };
         let assertions = self.assertions.as_ref();
         let headers = request.headers_mut();
-        set_identity(headers, route.identity, assertions, caller, (audience, target)).map_err(
-            |error| {
-                tracing::error!(%error, "cannot tell the upstream who calls");
-                Rejection::new(Cause::KeysUnavailable).got("the gateway's assertion key")
-            },
+        set_identity(
+            headers,
+            route.identity,
+            assertions,
+            caller,
+            (audience, target),
         )
+        .map_err(|error| {
+            tracing::error!(%error, "cannot tell the upstream who calls");
+            Rejection::new(Cause::KeysUnavailable).got("the gateway's assertion key")
+        })
     }
 }
 
@@ -106,7 +128,5 @@ fn refusal_of(error: &UpstreamError) -> Rejection {
         }
         UpstreamError::RequestBody(body) => return body.rejection(),
     };
-    let source = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
-    tracing::warn!(%error, source, "no answer from the upstream");
     Rejection::new(cause).got(error.to_string())
 }

@@ -100,7 +100,11 @@ const HOP_BY_HOP: &[&str] = &[
 
 fn is_for_one_hop(name: &str) -> bool {
     // The body is framed anew, and `Expect` was answered by this hop.
-    HOP_BY_HOP.contains(&name) || matches!(name, "content-length" | "expect" | "host" | "http2-settings")
+    HOP_BY_HOP.contains(&name)
+        || matches!(
+            name,
+            "content-length" | "expect" | "host" | "http2-settings"
+        )
 }
 
 /// Fields about identity, forwarding and overrides: from a client they are claims, and the
@@ -156,7 +160,10 @@ mod tests {
 
     fn map(fields: &[(&'static str, &'static str)]) -> HeaderMap {
         let pair = |(name, value): &(&'static str, &'static str)| {
-            (HeaderName::from_static(name), HeaderValue::from_static(value))
+            (
+                HeaderName::from_static(name),
+                HeaderValue::from_static(value),
+            )
         };
         fields.iter().map(pair).collect()
     }
@@ -194,11 +201,20 @@ mod tests {
         ];
         let mut headers: HeaderMap = names
             .iter()
-            .map(|name| (HeaderName::from_static(name), HeaderValue::from_static("evil")))
+            .map(|name| {
+                (
+                    HeaderName::from_static(name),
+                    HeaderValue::from_static("evil"),
+                )
+            })
             .collect();
         headers.insert("connection", HeaderValue::from_static("close, X-Listed"));
         headers.append("keybound-assertion", HeaderValue::from_static("evil too"));
-        strip_request(&mut headers, false, &[HeaderName::from_static("x-agent-subject")]);
+        strip_request(
+            &mut headers,
+            false,
+            &[HeaderName::from_static("x-agent-subject")],
+        );
         assert!(headers.is_empty(), "{headers:?}");
     }
 

@@ -43,7 +43,9 @@ impl Documents {
         let mut by_path = BTreeMap::new();
         for route in config.routes.iter().filter(|route| is_enforced(route)) {
             if let Some(path) = metadata_path(&config.url, &route.check.audience) {
-                by_path.entry(path).or_insert_with(|| describe(&route.check.audience, config));
+                by_path
+                    .entry(path)
+                    .or_insert_with(|| describe(&route.check.audience, config));
             }
         }
         if let Some(key) = &config.assertion_key {
@@ -54,7 +56,11 @@ impl Documents {
 
     /// The document at a path. Only paths under `/.well-known/` are looked up.
     pub(super) fn find(&self, path: &str) -> Option<&Bytes> {
-        if path.starts_with("/.well-known/") { self.by_path.get(path) } else { None }
+        if path.starts_with("/.well-known/") {
+            self.by_path.get(path)
+        } else {
+            None
+        }
     }
 }
 
@@ -87,7 +93,10 @@ fn describe(resource: &str, config: &GatewayConfig) -> Bytes {
         .filter(|route| is_enforced(route) && route.check.audience == resource)
         .flat_map(|route| {
             let scopes = &route.check.scopes;
-            scopes.methods().filter_map(|method| scopes.required(method).ok()).flatten()
+            scopes
+                .methods()
+                .filter_map(|method| scopes.required(method).ok())
+                .flatten()
         })
         .map(String::as_str)
         .collect();
@@ -106,11 +115,16 @@ fn describe(resource: &str, config: &GatewayConfig) -> Bytes {
 }
 
 fn algorithm_names(algorithms: AlgorithmSet) -> Vec<&'static str> {
-    algorithms.iter().map(keybound_proto::jose::Algorithm::name).collect()
+    algorithms
+        .iter()
+        .map(keybound_proto::jose::Algorithm::name)
+        .collect()
 }
 
 fn key_set(key: &dyn Signer) -> Bytes {
-    let jwk = key.public_key().to_jwk_with(&assertion_kid(key), key.algorithm());
+    let jwk = key
+        .public_key()
+        .to_jwk_with(&assertion_kid(key), key.algorithm());
     Bytes::from(format!("{{\"keys\":[{jwk}]}}"))
 }
 

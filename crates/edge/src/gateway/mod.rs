@@ -134,9 +134,14 @@ impl Gateway {
             error_detail: config.error_detail,
         };
         for route in inner.routes.values().filter(|route| route.is_off()) {
-            tracing::warn!(route = route.check.name, "enforcement is off: credentials are not read");
+            tracing::warn!(
+                route = route.check.name,
+                "enforcement is off: credentials are not read"
+            );
         }
-        Ok(Self { inner: Arc::new(inner) })
+        Ok(Self {
+            inner: Arc::new(inner),
+        })
     }
 
     /// The service for a listener.
@@ -164,7 +169,11 @@ impl Gateway {
     /// [`FramingLimits::protected_fields`](crate::framing::FramingLimits::protected_fields).
     #[must_use]
     pub fn protected_fields(&self) -> Vec<String> {
-        self.inner.identity_fields.iter().map(ToString::to_string).collect()
+        self.inner
+            .identity_fields
+            .iter()
+            .map(ToString::to_string)
+            .collect()
     }
 
     /// Readiness: the guard's checks, and which routes are not enforced (which is no failure).
@@ -175,11 +184,16 @@ impl Gateway {
             ok: check.ok,
             detail: check.detail,
         });
-        let off = self.inner.routes.values().filter(|route| route.is_off()).map(|route| Check {
-            name: format!("gateway.route {}", route.check.name),
-            ok: true,
-            detail: "enforcement is off: credentials are not read".to_owned(),
-        });
+        let off = self
+            .inner
+            .routes
+            .values()
+            .filter(|route| route.is_off())
+            .map(|route| Check {
+                name: format!("gateway.route {}", route.check.name),
+                ok: true,
+                detail: "enforcement is off: credentials are not read".to_owned(),
+            });
         guard.chain(off).collect()
     }
 
@@ -214,13 +228,17 @@ fn routes(config: &GatewayConfig) -> RouteTable<Route> {
     let mut upstreams: Vec<(Origin, Arc<Upstream>)> = Vec::new();
     let mut table = Vec::new();
     for route in &config.routes {
-        let known = upstreams.iter().position(|(origin, _)| *origin == route.upstream);
+        let known = upstreams
+            .iter()
+            .position(|(origin, _)| *origin == route.upstream);
         let number = known.unwrap_or_else(|| {
             let upstream = Arc::new(Upstream::new(&route.upstream, config.timeouts));
             upstreams.push((route.upstream.clone(), upstream));
             upstreams.len() - 1
         });
-        let Some((_, upstream)) = upstreams.get(number) else { continue };
+        let Some((_, upstream)) = upstreams.get(number) else {
+            continue;
+        };
         let mut check = route.check.clone();
         if check.resource_metadata.is_none() {
             check.resource_metadata = metadata_url(config, route);

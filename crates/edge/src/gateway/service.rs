@@ -79,7 +79,10 @@ impl Facts {
 impl Inner {
     async fn serve(&self, request: Request<RequestBody>) -> Response<GatewayBody> {
         let facts = Facts::of(&request);
-        let origin = self.cors.as_ref().and_then(|cors| cors.origin(request.headers()));
+        let origin = self
+            .cors
+            .as_ref()
+            .and_then(|cors| cors.origin(request.headers()));
         let mut response = match self.own_answer(&request) {
             Some(response) => response.map(GatewayBody::own),
             None => self.route_and_forward(request, &facts).await,
@@ -96,7 +99,9 @@ impl Inner {
         if let Some(document) = document.filter(|_| is_reading(request.method())) {
             return Some(document_answer(document.clone()));
         }
-        self.cors.as_ref()?.preflight(request.method(), request.headers())
+        self.cors
+            .as_ref()?
+            .preflight(request.method(), request.headers())
     }
 
     async fn route_and_forward(
@@ -151,21 +156,38 @@ impl Inner {
         route: &Route,
         facts: &Facts,
     ) -> Result<Response<GatewayBody>, Rejection> {
+        if has_no_body(request.method()) {
+            request
+                .body_mut()
+                .expect_empty()
+                .await
+                .map_err(|error| error.rejection())?;
+        }
         if let Some(limit) = route.body_bytes {
             request.body_mut().restrict(limit);
-            request.body().check_declared_size().map_err(|error| error.rejection())?;
+            request
+                .body()
+                .check_declared_size()
+                .map_err(|error| error.rejection())?;
         }
         let target = match route.enforcement {
             Enforcement::Off => None,
             Enforcement::Require => Some(self.htu(target_of(&request))?),
         };
         // Before the check, so that no revocation falls between it and the answer.
-        let changes = target.as_ref().map(|_| self.guard.revocations().subscribe());
+        let changes = target
+            .as_ref()
+            .map(|_| self.guard.revocations().subscribe());
         let permitted = match &target {
             None => Permitted::Unchecked(RouteOff::operator_decision()),
             Some(target) => self.check(&request, target, route, facts).await?,
         };
-        let passage = Passage { route, facts, target: target.as_ref(), changes };
+        let passage = Passage {
+            route,
+            facts,
+            target: target.as_ref(),
+            changes,
+        };
         let mut response = self.forward(permitted, passage, request).await?;
         if route.enforcement == Enforcement::Require {
             self.offer_nonce(route, response.headers_mut());
@@ -182,7 +204,13 @@ impl Inner {
         facts: &Facts,
     ) -> Result<Permitted, Rejection> {
         let field = |name: &str| {
-            HeaderField::of(request.headers().get_all(name).iter().map(HeaderValue::as_bytes))
+            HeaderField::of(
+                request
+                    .headers()
+                    .get_all(name)
+                    .iter()
+                    .map(HeaderValue::as_bytes),
+            )
         };
         let presented = Presented {
             method: request.method().as_str(),
@@ -191,8 +219,14 @@ impl Inner {
             proof: field("dpop"),
         };
         let peer = facts.peer.map(|peer| peer.to_string());
-        let recorded = RequestFacts { request_id: Some(facts.request_id()), peer: peer.as_deref() };
-        self.guard.check_with(&presented, &route.check, &recorded).await.map(Permitted::Bound)
+        let recorded = RequestFacts {
+            request_id: Some(facts.request_id()),
+            peer: peer.as_deref(),
+        };
+        self.guard
+            .check_with(&presented, &route.check, &recorded)
+            .await
+            .map(Permitted::Bound)
     }
 
     fn htu(&self, target: &str) -> Result<Htu, Rejection> {
@@ -210,7 +244,7 @@ impl Inner {
     }
 
     fn refuse(&self, rejection: &Rejection, facts: &Facts) -> Response<GatewayBody> {
-        tracing::info!(
+        tracing::debug!(
             request_id = facts.request_id(),
             cause = rejection.cause().id(),
             "{rejection}"
@@ -218,18 +252,29 @@ impl Inner {
         refusal::plain(rejection, facts.request_id(), self.error_detail).map(GatewayBody::own)
     }
 
-    fn refuse_on(&self, route: &Route, rejection: &Rejection, facts: &Facts) -> Response<GatewayBody> {
+    fn refuse_on(
+        &self,
+        route: &Route,
+        rejection: &Rejection,
+        facts: &Facts,
+    ) -> Response<GatewayBody> {
         let cause = rejection.cause();
         let is_upstream = matches!(cause, Cause::UpstreamTimeout | Cause::UpstreamUnreachable);
-        let counter = if is_upstream { &route.counters.failed } else { &route.counters.refused };
+        let counter = if is_upstream {
+            &route.counters.failed
+        } else {
+            &route.counters.refused
+        };
         counter.fetch_add(1, Ordering::Relaxed);
-        tracing::info!(
+        tracing::debug!(
             route = route.check.name,
             request_id = facts.request_id(),
             cause = cause.id(),
             "{rejection}"
         );
-        let answer = self.guard.answer(rejection, &route.check, facts.request_id());
+        let answer = self
+            .guard
+            .answer(rejection, &route.check, facts.request_id());
         let mut response = refusal::response(answer);
         if cause == Cause::MethodNotAllowed {
             let methods: Vec<_> = route.check.scopes.methods().collect();
@@ -247,7 +292,16 @@ impl Inner {
 
 /// The request target as received, without scheme and authority.
 pub(super) fn target_of<B>(request: &Request<B>) -> &str {
-    request.uri().path_and_query().map_or("/", http::uri::PathAndQuery::as_str)
+    request
+        .uri()
+        .path_and_query()
+        .map_or("/", http::uri::PathAndQuery::as_str)
+}
+
+/// Methods whose body has no meaning. An upstream that ignores it would read it as the next
+/// request, so none is forwarded (RFC 9110 section 9.3.1).
+fn has_no_body(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
 }
 
 fn is_reading(method: &Method) -> bool {
@@ -258,12 +312,17 @@ fn document_answer(document: Bytes) -> Response<Bytes> {
     let mut response = Response::new(document);
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=300"));
+    headers.insert(
+        CACHE_CONTROL,
+        HeaderValue::from_static("public, max-age=300"),
+    );
     response
 }
 
 impl fmt::Debug for GatewayService {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("GatewayService").field("url", &self.inner.url).finish_non_exhaustive()
+        f.debug_struct("GatewayService")
+            .field("url", &self.inner.url)
+            .finish_non_exhaustive()
     }
 }

@@ -100,13 +100,19 @@ impl Permission {
     pub(super) fn has_ended(&mut self) -> Option<Cause> {
         let has_changed = self.facts.changes.has_changed().unwrap_or(true);
         self.facts.changes.mark_unchanged();
-        if has_changed { self.facts.view.contains(&self.facts.query) } else { None }
+        if has_changed {
+            self.facts.view.contains(&self.facts.query)
+        } else {
+            None
+        }
     }
 
     /// Whether it has ended by now; registers the task for the moment it does.
     fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<Cause> {
         let facts = &self.facts;
-        let end = self.end.get_or_insert_with(|| Box::pin(end_of(facts.clone())));
+        let end = self
+            .end
+            .get_or_insert_with(|| Box::pin(end_of(facts.clone())));
         end.as_mut().poll(cx)
     }
 }
@@ -139,7 +145,9 @@ async fn end_of(mut facts: Facts) -> Cause {
 
 impl GatewayBody {
     pub(super) fn own(text: Bytes) -> Self {
-        Self { kind: Kind::Own(Some(text).filter(|text| !text.is_empty())) }
+        Self {
+            kind: Kind::Own(Some(text).filter(|text| !text.is_empty())),
+        }
     }
 
     pub(super) fn upstream(
@@ -149,7 +157,9 @@ impl GatewayBody {
     ) -> Self {
         if incoming.is_end_stream() {
             lease.give_back();
-            return Self { kind: Kind::Own(None) };
+            return Self {
+                kind: Kind::Own(None),
+            };
         }
         let body = UpstreamBody {
             incoming,
@@ -159,12 +169,17 @@ impl GatewayBody {
             permission,
             is_first: true,
         };
-        Self { kind: Kind::Upstream(Box::new(body)) }
+        Self {
+            kind: Kind::Upstream(Box::new(body)),
+        }
     }
 }
 
 impl UpstreamBody {
-    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, StreamError>>> {
+    fn poll_frame(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, StreamError>>> {
         // The first piece was permitted a moment ago; whatever takes longer is watched.
         if !std::mem::replace(&mut self.is_first, false)
             && let Some(permission) = &mut self.permission
@@ -195,7 +210,10 @@ impl UpstreamBody {
     }
 
     /// Nothing to read yet: who else may end this?
-    fn poll_pause(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, StreamError>>> {
+    fn poll_pause(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, StreamError>>> {
         if let Some(permission) = &mut self.permission
             && let Poll::Ready(cause) = permission.poll_end(cx)
         {

@@ -11,6 +11,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use http::{HeaderValue, Request, Response, StatusCode};
 use hyper::body::Incoming;
@@ -39,6 +40,7 @@ pub(super) struct Upstream {
     address: String,
     timeouts: UpstreamTimeouts,
     idle: Mutex<VecDeque<Idle>>,
+    is_failing: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -99,6 +101,7 @@ impl Upstream {
             address,
             timeouts,
             idle: Mutex::new(VecDeque::new()),
+            is_failing: AtomicBool::new(false),
         }
     }
 
@@ -108,6 +111,33 @@ impl Upstream {
 
     /// Sends one request and waits for the head of its answer.
     pub(super) async fn send(
+        self: &Arc<Self>,
+        request: Request<Metered>,
+    ) -> Result<(Response<Incoming>, Lease), UpstreamError> {
+        let outcome = self.exchange(request).await;
+        self.log_change(outcome.as_ref().err());
+        outcome
+    }
+
+    /// Says in the log when the upstream begins and when it ceases to fail; not every time,
+    /// because whoever can send requests could fill the log.
+    fn log_change(&self, error: Option<&UpstreamError>) {
+        let error = error.filter(|error| !matches!(error, UpstreamError::RequestBody(_)));
+        let has_failed = error.is_some();
+        if self.is_failing.load(Ordering::Relaxed) == has_failed {
+            return;
+        }
+        self.is_failing.store(has_failed, Ordering::Relaxed);
+        match error {
+            Some(error) => {
+                let source = std::error::Error::source(error).map(ToString::to_string);
+                tracing::warn!(upstream = self.address, %error, source, "the upstream fails");
+            }
+            None => tracing::info!(upstream = self.address, "the upstream answers again"),
+        }
+    }
+
+    async fn exchange(
         self: &Arc<Self>,
         mut request: Request<Metered>,
     ) -> Result<(Response<Incoming>, Lease), UpstreamError> {
@@ -126,7 +156,14 @@ impl Upstream {
                 }
                 Ok(response) => {
                     let upstream = Arc::clone(self);
-                    return Ok((response, Lease { connection, request_body: progress, upstream }));
+                    return Ok((
+                        response,
+                        Lease {
+                            connection,
+                            request_body: progress,
+                            upstream,
+                        },
+                    ));
                 }
                 Err(mut error) => match error.take_message().filter(|_| is_pooled) {
                     Some(unsent) => request = unsent,
@@ -174,7 +211,10 @@ impl Upstream {
                 tracing::debug!(%error, "upstream connection ended");
             }
         });
-        Ok(Connection { sender, task: task.abort_handle() })
+        Ok(Connection {
+            sender,
+            task: task.abort_handle(),
+        })
     }
 
     /// The most recently used connection that is ready; closed and stale ones are dropped.
@@ -213,14 +253,21 @@ impl Lease {
     /// Gives the connection back after a complete answer. One that the upstream closes, or whose
     /// request body was not taken to its end, is closed.
     pub(super) fn give_back(self) {
-        let Self { connection, request_body, upstream } = self;
+        let Self {
+            connection,
+            request_body,
+            upstream,
+        } = self;
         let is_sent = request_body.is_none_or(|body| body.has_ended());
         if !is_sent || connection.sender.is_closed() {
             return;
         }
         let mut idle = upstream.idle.lock();
         if idle.len() < MAX_IDLE {
-            idle.push_back(Idle { connection, since: Instant::now() });
+            idle.push_back(Idle {
+                connection,
+                since: Instant::now(),
+            });
         }
     }
 }

@@ -68,6 +68,7 @@ impl Bound {
             states: HashMap::new(),
             reserve: reserve(),
             is_exhausted: false,
+            is_crowded: false,
         };
         let deadline = loop {
             tokio::select! {
@@ -94,6 +95,7 @@ struct Accepting {
     /// accepted in order to be refused.
     reserve: Option<File>,
     is_exhausted: bool,
+    is_crowded: bool,
 }
 
 impl Accepting {
@@ -105,10 +107,14 @@ impl Accepting {
     {
         self.is_exhausted = false;
         if self.states.len() >= self.shared.limits.connections {
-            tracing::warn!(listener = self.shared.kind.name(), "too many connections");
+            if !std::mem::replace(&mut self.is_crowded, true) {
+                let listener = self.shared.kind.name();
+                tracing::warn!(listener, "too many connections; further ones are refused");
+            }
             refuse(&stream);
             return;
         }
+        self.is_crowded = false;
         // A failure only costs latency.
         let _ = stream.set_nodelay(true);
         let state = Arc::new(ConnectionState::default());

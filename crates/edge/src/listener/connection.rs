@@ -137,7 +137,7 @@ where
 
 impl Shared {
     fn refuse<B>(&self, rejection: &Rejection, id: &RequestId) -> Response<AnswerBody<B>> {
-        tracing::info!(
+        tracing::debug!(
             listener = self.kind.name(),
             request_id = id.as_str(),
             cause = rejection.cause().id(),

@@ -37,7 +37,9 @@ pub(super) struct Poll {
 impl Transmitter {
     pub(super) fn parse(text: &[u8], control: &Origin) -> Result<Self, Unusable> {
         let document = Object::parse(text).map_err(|_| "not one strict JSON object")?;
-        let issuer = text_of(&document, "issuer").ok_or("no `issuer`")?.to_owned();
+        let issuer = text_of(&document, "issuer")
+            .ok_or("no `issuer`")?
+            .to_owned();
         // A trailing slash is the one difference between an origin and its URL.
         if issuer.trim_end_matches('/') != control.as_str() {
             return Err("`issuer` is not the configured control plane");
@@ -53,12 +55,18 @@ impl Transmitter {
 impl Stream {
     pub(super) fn parse(text: &[u8], control: &Origin) -> Result<Self, Unusable> {
         let document = Object::parse(text).map_err(|_| "not one strict JSON object")?;
-        let id = text_of(&document, "stream_id").ok_or("no `stream_id`")?.to_owned();
+        let id = text_of(&document, "stream_id")
+            .ok_or("no `stream_id`")?
+            .to_owned();
         let audiences = document.strings("aud").ok().flatten().ok_or("no `aud`")?;
         let [audience] = audiences.as_slice() else {
             return Err("`aud` does not name exactly one receiver");
         };
-        let delivery = document.object("delivery").ok().flatten().ok_or("no `delivery`")?;
+        let delivery = document
+            .object("delivery")
+            .ok()
+            .flatten()
+            .ok_or("no `delivery`")?;
         Ok(Self {
             id,
             audience: (*audience).to_owned(),
@@ -71,7 +79,10 @@ impl Poll {
     pub(super) fn parse(text: &Bytes) -> Result<Self, Unusable> {
         let document = Object::parse(text).map_err(|_| "not one strict JSON object")?;
         let mut sets = Vec::new();
-        if let Some(members) = document.object("sets").map_err(|_| "`sets` is not an object")? {
+        if let Some(members) = document
+            .object("sets")
+            .map_err(|_| "`sets` is not an object")?
+        {
             for (id, set) in members.iter() {
                 let Value::String(set) = set else {
                     return Err("a member of `sets` is not a string");
@@ -84,7 +95,10 @@ impl Poll {
             None => false,
             Some(_) => return Err("`moreAvailable` is not a boolean"),
         };
-        Ok(Self { sets, more_available })
+        Ok(Self {
+            sets,
+            more_available,
+        })
     }
 }
 
@@ -134,7 +148,11 @@ pub(super) fn key_set(text: &[u8]) -> Result<Vec<(String, PublicKey)>, Unusable>
 }
 
 fn text_of<'o>(object: &'o Object<'_>, name: &str) -> Option<&'o str> {
-    object.string(name).ok().flatten().filter(|text| !text.is_empty() && text.len() <= 512)
+    object
+        .string(name)
+        .ok()
+        .flatten()
+        .filter(|text| !text.is_empty() && text.len() <= 512)
 }
 
 /// A URL on control's own origin: the gateway's token goes nowhere else.
@@ -164,16 +182,27 @@ mod tests {
             r#"{"issuer":"http://127.0.0.1:9402"}"#,
             "[]",
         ] {
-            assert!(Transmitter::parse(text.as_bytes(), &control()).is_err(), "{text}");
+            assert!(
+                Transmitter::parse(text.as_bytes(), &control()).is_err(),
+                "{text}"
+            );
         }
         for text in [
             r#"{"stream_id":"s","aud":"g","delivery":{"endpoint_url":"http://evil.example/poll"}}"#,
             r#"{"stream_id":"s","aud":["g","h"],"delivery":{"endpoint_url":"http://127.0.0.1:9402/poll"}}"#,
             r#"{"aud":"g","delivery":{"endpoint_url":"http://127.0.0.1:9402/poll"}}"#,
         ] {
-            assert!(Stream::parse(text.as_bytes(), &control()).is_err(), "{text}");
+            assert!(
+                Stream::parse(text.as_bytes(), &control()).is_err(),
+                "{text}"
+            );
         }
-        for text in [r#"{"sets":[]}"#, r#"{"sets":{"a":1}}"#, r#"{"moreAvailable":"no"}"#, ""] {
+        for text in [
+            r#"{"sets":[]}"#,
+            r#"{"sets":{"a":1}}"#,
+            r#"{"moreAvailable":"no"}"#,
+            "",
+        ] {
             assert!(Poll::parse(&Bytes::from(text)).is_err(), "{text}");
         }
     }
@@ -186,7 +215,9 @@ mod tests {
         let text = r#"{"stream_id":"s","aud":"g","delivery":{"endpoint_url":"http://127.0.0.1:9402/ssf/poll?stream_id=s"}}"#;
         let stream = Stream::parse(text.as_bytes(), &control()).expect("usable");
         assert_eq!((stream.id.as_str(), stream.audience.as_str()), ("s", "g"));
-        let poll = Poll::parse(&Bytes::from(r#"{"sets":{"a":"x.y.z"},"moreAvailable":true}"#));
+        let poll = Poll::parse(&Bytes::from(
+            r#"{"sets":{"a":"x.y.z"},"moreAvailable":true}"#,
+        ));
         let poll = poll.expect("usable");
         assert_eq!(poll.sets, [("a".to_owned(), "x.y.z".to_owned())]);
         assert!(poll.more_available);

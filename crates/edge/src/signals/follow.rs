@@ -37,7 +37,7 @@ pub(super) struct Session {
 
 impl Session {
     pub(super) async fn begin<T: ControlTransport>(
-        follower: &mut Follower<T>,
+        follower: &Follower<T>,
     ) -> Result<Self, TransportError> {
         let control = &follower.config.control;
         let url = well_known(control.as_str())?;
@@ -46,7 +46,10 @@ impl Session {
         let keys = fetch_keys(&follower.transport, &transmitter).await?;
         let (stream, beginning) = match follower.state.stream() {
             Some(stream) if stream.poll.origin() == control => (stream, None),
-            _ => (create_stream(follower, &transmitter).await?, Some(Vec::new())),
+            _ => (
+                create_stream(follower, &transmitter).await?,
+                Some(Vec::new()),
+            ),
         };
         Ok(Self {
             transmitter,
@@ -73,7 +76,10 @@ impl Session {
             follower.state.forget_stream();
         }
         if status != 200 {
-            return Err(TransportError::Status { url: url.without_query().to_owned(), status });
+            return Err(TransportError::Status {
+                url: url.without_query().to_owned(),
+                status,
+            });
         }
         self.acknowledged.clear();
         self.errors.clear();
@@ -86,7 +92,10 @@ impl Session {
                 self.keep(follower).await?;
             }
             // Everything control had is applied: the view is as current as can be.
-            follower.guard.revocations().heard_from(follower.clock.now());
+            follower
+                .guard
+                .revocations()
+                .heard_from(follower.clock.now());
             connected(follower);
         }
         Ok(())
@@ -134,12 +143,21 @@ impl Session {
 
     fn apply<T>(&mut self, signal: &SecurityEventToken, follower: &Follower<T>) {
         match &mut self.beginning {
-            None => follower.guard.revocations().apply(&signal.subject, signal.event, signal.expires_at),
+            None => {
+                follower
+                    .guard
+                    .revocations()
+                    .apply(&signal.subject, signal.event, signal.expires_at)
+            }
             Some(everything) => {
                 everything.retain(|(subject, _)| *subject != signal.subject);
                 if signal.event == SignalEvent::Locked {
                     // Also at once: a lock must not wait for the rest of the beginning.
-                    follower.guard.revocations().apply(&signal.subject, signal.event, signal.expires_at);
+                    follower.guard.revocations().apply(
+                        &signal.subject,
+                        signal.event,
+                        signal.expires_at,
+                    );
                     everything.push((signal.subject.clone(), signal.expires_at));
                 }
             }
@@ -166,7 +184,10 @@ impl Session {
             // Not an error of the signal: control will send it again, by then with a key that
             // is published.
             let url = self.transmitter.jwks_uri.to_string();
-            return Err(TransportError::Unusable { url, reason: "it lacks a key that signs signals" });
+            return Err(TransportError::Unusable {
+                url,
+                reason: "it lacks a key that signs signals",
+            });
         };
         let rules = ReceiverRules {
             issuer: &self.transmitter.issuer,
@@ -178,11 +199,17 @@ impl Session {
     }
 
     fn key(&self, kid: &str) -> Option<&PublicKey> {
-        self.keys.iter().find(|(name, _)| name == kid).map(|(_, key)| key)
+        self.keys
+            .iter()
+            .find(|(name, _)| name == kid)
+            .map(|(_, key)| key)
     }
 
     async fn keep<T>(&self, follower: &mut Follower<T>) -> Result<(), TransportError> {
-        let kept = follower.state.keep(&self.stream, follower.guard.revocations()).await;
+        let kept = follower
+            .state
+            .keep(&self.stream, follower.guard.revocations())
+            .await;
         kept.map_err(TransportError::State)
     }
 }
@@ -192,9 +219,15 @@ async fn create_stream<T: ControlTransport>(
     transmitter: &Transmitter,
 ) -> Result<Stream, TransportError> {
     let url = &transmitter.streams;
-    let (status, answer) = follower.transport.post(url, stream_request(), CALL_LIMIT).await?;
+    let (status, answer) = follower
+        .transport
+        .post(url, stream_request(), CALL_LIMIT)
+        .await?;
     if !matches!(status, 200 | 201) {
-        return Err(TransportError::Status { url: url.to_string(), status });
+        return Err(TransportError::Status {
+            url: url.to_string(),
+            status,
+        });
     }
     Stream::parse(&answer, &follower.config.control).map_err(unusable(url))
 }
@@ -209,8 +242,10 @@ async fn fetch_keys<T: ControlTransport>(
 
 fn well_known(control: &str) -> Result<HttpUrl, TransportError> {
     let text = format!("{control}/.well-known/ssf-configuration");
-    HttpUrl::parse(&text)
-        .map_err(|_| TransportError::Unusable { url: text, reason: "not a URL" })
+    HttpUrl::parse(&text).map_err(|_| TransportError::Unusable {
+        url: text,
+        reason: "not a URL",
+    })
 }
 
 fn unusable(url: &HttpUrl) -> impl FnOnce(Unusable) -> TransportError {
@@ -245,7 +280,10 @@ fn record<T>(signal: &SecurityEventToken, is_of_the_past: bool, follower: &Follo
     if !is_of_the_past {
         let propagation_ms = follower.clock.now_millis().saturating_sub(signal.time_ms);
         event = event.with_propagation_ms(propagation_ms);
-        follower.guard.metrics().observe_propagation(Duration::from_millis(propagation_ms));
+        follower
+            .guard
+            .metrics()
+            .observe_propagation(Duration::from_millis(propagation_ms));
     }
     follower.sink.record(event);
 }
@@ -256,7 +294,12 @@ fn event<T>(kind: EventKind, follower: &Follower<T>) -> Option<Event> {
         tracing::error!("no random numbers for an event id");
         return None;
     }
-    Some(Event::new(&random, follower.clock.now_millis(), &follower.config.node, kind))
+    Some(Event::new(
+        &random,
+        follower.clock.now_millis(),
+        &follower.config.node,
+        kind,
+    ))
 }
 
 fn about(event: Event, subject: &Subject) -> Event {

@@ -71,7 +71,9 @@ impl FollowConfig {
 #[derive(Debug, thiserror::Error)]
 pub enum FollowError {
     /// The state directory cannot be used.
-    #[error("cannot use `{path}` for the revocation view; make it writable for this user or set `state_dir` in `[gateway]`")]
+    #[error(
+        "cannot use `{path}` for the revocation view; make it writable for this user or set `state_dir` in `[gateway]`"
+    )]
     Directory {
         /// The directory or file.
         path: PathBuf,
@@ -79,7 +81,9 @@ pub enum FollowError {
         source: std::io::Error,
     },
     /// The kept view cannot be read. Starting without it could forget locks, so it is not done.
-    #[error("the kept revocation view `{path}` is damaged; restore it, or delete it to have control send everything anew")]
+    #[error(
+        "the kept revocation view `{path}` is damaged; restore it, or delete it to have control send everything anew"
+    )]
     Damaged {
         /// The file.
         path: PathBuf,
@@ -88,7 +92,10 @@ pub enum FollowError {
 
 impl FollowError {
     fn directory(path: &Path) -> impl FnOnce(std::io::Error) -> Self {
-        move |source| Self::Directory { path: path.to_owned(), source }
+        move |source| Self::Directory {
+            path: path.to_owned(),
+            source,
+        }
     }
 }
 
@@ -132,13 +139,24 @@ impl<T: ControlTransport> Follower<T> {
         clock: Arc<dyn Clock>,
     ) -> Result<Self, FollowError> {
         let state = StateFile::open(&config.state_dir, guard.revocations())?;
-        Ok(Self { config, transport, guard, sink, clock, state, status: Arc::default() })
+        Ok(Self {
+            config,
+            transport,
+            guard,
+            sink,
+            clock,
+            state,
+            status: Arc::default(),
+        })
     }
 
     /// Tells how following goes.
     #[must_use]
     pub fn status(&self) -> FollowStatus {
-        FollowStatus { status: Arc::clone(&self.status), control: self.config.control.to_string() }
+        FollowStatus {
+            status: Arc::clone(&self.status),
+            control: self.config.control.to_string(),
+        }
     }
 
     /// Follows until the shutdown begins.
@@ -188,7 +206,11 @@ impl FollowStatus {
             (Some(error), false) => format!("not following `{}`: {error}", self.control),
             (None, false) => format!("has not reached `{}` yet", self.control),
         };
-        Check { name: "gateway.control".to_owned(), ok: status.is_connected, detail }
+        Check {
+            name: "gateway.control".to_owned(),
+            ok: status.is_connected,
+            detail,
+        }
     }
 
     /// Metrics in the Prometheus text format. How long locks took is among the guard's.

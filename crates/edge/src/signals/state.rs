@@ -57,14 +57,21 @@ impl StateFile {
         let damaged = || FollowError::Damaged { path: path.clone() };
         let kept: Kept = serde_json::from_slice(&text).map_err(|_| damaged())?;
         view.restore(&kept.view).map_err(|_| damaged())?;
-        Ok(Self { stream: kept.stream, path })
+        Ok(Self {
+            stream: kept.stream,
+            path,
+        })
     }
 
     /// The stream of the last run, while its addresses still make sense.
     pub(super) fn stream(&self) -> Option<Stream> {
         let kept = self.stream.as_ref()?;
         let poll = HttpUrl::parse(&kept.poll).ok()?;
-        Some(Stream { id: kept.id.clone(), audience: kept.audience.clone(), poll })
+        Some(Stream {
+            id: kept.id.clone(),
+            audience: kept.audience.clone(),
+            poll,
+        })
     }
 
     /// Forgets the stream, so that the next session makes a new one.
@@ -79,10 +86,15 @@ impl StateFile {
             audience: stream.audience.clone(),
             poll: stream.poll.to_string(),
         };
-        let kept = Kept { stream: Some(stream.clone()), view: view.snapshot() };
+        let kept = Kept {
+            stream: Some(stream.clone()),
+            view: view.snapshot(),
+        };
         let text = serde_json::to_vec(&kept).map_err(io::Error::other)?;
         let path = self.path.clone();
-        tokio::task::spawn_blocking(move || replace(&path, &text)).await.map_err(io::Error::other)??;
+        tokio::task::spawn_blocking(move || replace(&path, &text))
+            .await
+            .map_err(io::Error::other)??;
         self.stream = Some(stream);
         Ok(())
     }
@@ -91,8 +103,12 @@ impl StateFile {
 /// Replaces a file as a whole; durable when it returns.
 fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
     let temporary = path.with_extension("new");
-    let mut file =
-        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&temporary)?;
     file.write_all(text)?;
     file.sync_data()?;
     fs::rename(&temporary, path)?;

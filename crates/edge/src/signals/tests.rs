@@ -45,8 +45,15 @@ struct State {
 impl Control {
     fn new() -> Self {
         let key = SoftwareKey::generate(Algorithm::Es256).expect("key");
-        let state = State { kid: "kb-1", ..State::default() };
-        Self(Arc::new(Inner { key, state: StdMutex::new(state), changed: Notify::new() }))
+        let state = State {
+            kid: "kb-1",
+            ..State::default()
+        };
+        Self(Arc::new(Inner {
+            key,
+            state: StdMutex::new(state),
+            changed: Notify::new(),
+        }))
     }
 
     fn with<T>(&self, work: impl FnOnce(&mut State) -> T) -> T {
@@ -55,7 +62,14 @@ impl Control {
         outcome
     }
 
-    fn set(&self, id: &str, subject: Subject, event: SignalEvent, kid: &str, audience: &str) -> String {
+    fn set(
+        &self,
+        id: &str,
+        subject: Subject,
+        event: SignalEvent,
+        kid: &str,
+        audience: &str,
+    ) -> String {
         let signal = SecurityEventToken {
             issuer: CONTROL.to_owned(),
             audience: audience.to_owned(),
@@ -66,7 +80,10 @@ impl Control {
             expires_at: None,
             time_ms: NOW * 1000 - 40,
         };
-        signal.signing_input(Algorithm::Es256, kid).sign(&self.0.key).expect("signed")
+        signal
+            .signing_input(Algorithm::Es256, kid)
+            .sign(&self.0.key)
+            .expect("signed")
     }
 
     fn tell(&self, id: &str, subject: Subject, event: SignalEvent) {
@@ -97,11 +114,16 @@ impl Control {
         let body: serde_json::Value = serde_json::from_slice(body).expect("json");
         let texts = |value: &serde_json::Value| -> Vec<String> {
             let list = value.as_array().into_iter().flatten();
-            list.map(|text| text.as_str().expect("text").to_owned()).collect()
+            list.map(|text| text.as_str().expect("text").to_owned())
+                .collect()
         };
         let acknowledged = texts(&body["ack"]);
-        let errors: Vec<String> =
-            body["setErrs"].as_object().expect("object").keys().cloned().collect();
+        let errors: Vec<String> = body["setErrs"]
+            .as_object()
+            .expect("object")
+            .keys()
+            .cloned()
+            .collect();
         let (has_forgotten, has_news) = self.with(|state| {
             for id in acknowledged.iter().chain(&errors) {
                 state.waiting.remove(id);
@@ -133,7 +155,12 @@ impl Control {
 
 impl ControlTransport for Control {
     async fn fetch(&self, url: &HttpUrl) -> Result<Vec<u8>, TransportError> {
-        let (is_down, kid) = self.0.state.lock().map(|state| (state.is_down, state.kid)).expect("lock");
+        let (is_down, kid) = self
+            .0
+            .state
+            .lock()
+            .map(|state| (state.is_down, state.kid))
+            .expect("lock");
         if is_down {
             return Err(TransportError::Setup);
         }
@@ -144,7 +171,10 @@ impl ControlTransport for Control {
                 "configuration_endpoint": format!("{CONTROL}/ssf/streams"),
             })
             .to_string(),
-            _ => format!(r#"{{"keys":[{}]}}"#, self.0.key.public_key().to_jwk_with(kid, Algorithm::Es256)),
+            _ => format!(
+                r#"{{"keys":[{}]}}"#,
+                self.0.key.public_key().to_jwk_with(kid, Algorithm::Es256)
+            ),
         };
         Ok(text.into_bytes())
     }
@@ -214,7 +244,9 @@ impl World {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         };
-        tokio::time::timeout(Duration::from_secs(600), waiting).await.expect("in time");
+        tokio::time::timeout(Duration::from_secs(600), waiting)
+            .await
+            .expect("in time");
         trigger.drain(Duration::ZERO);
         following.await.expect("follower ends");
     }
@@ -237,21 +269,48 @@ async fn signals_that_do_not_verify_change_nothing_and_are_reported() {
     let world = World::new();
     let forged = Control::new();
     for (id, set) in [
-        ("forged", forged.set("forged", key(1), SignalEvent::Locked, "kb-1", "gateway-1")),
-        ("elsewhere", world.control.set("elsewhere", key(1), SignalEvent::Locked, "kb-1", "gateway-2")),
-        ("renamed", world.control.set("other", key(1), SignalEvent::Locked, "kb-1", "gateway-1")),
+        (
+            "forged",
+            forged.set("forged", key(1), SignalEvent::Locked, "kb-1", "gateway-1"),
+        ),
+        (
+            "elsewhere",
+            world.control.set(
+                "elsewhere",
+                key(1),
+                SignalEvent::Locked,
+                "kb-1",
+                "gateway-2",
+            ),
+        ),
+        (
+            "renamed",
+            world
+                .control
+                .set("other", key(1), SignalEvent::Locked, "kb-1", "gateway-1"),
+        ),
         ("garbage", "not a token".to_owned()),
     ] {
-        world.control.with(|state| state.waiting.insert(id.to_owned(), set));
+        world
+            .control
+            .with(|state| state.waiting.insert(id.to_owned(), set));
     }
     // A new stream forgets what waits; these must arrive on a running one.
-    let waiting = world.control.with(|state| std::mem::take(&mut state.waiting));
+    let waiting = world
+        .control
+        .with(|state| std::mem::take(&mut state.waiting));
     let connected = |world: &World| {
-        world.sink.events().iter().any(|event| event.kind == EventKind::GatewayConnected)
+        world
+            .sink
+            .events()
+            .iter()
+            .any(|event| event.kind == EventKind::GatewayConnected)
     };
     world.follow_until(connected).await;
     world.control.with(|state| state.waiting = waiting);
-    world.follow_until(|world| world.control.with(|state| state.errors.len() == 4)).await;
+    world
+        .follow_until(|world| world.control.with(|state| state.errors.len() == 4))
+        .await;
     assert_eq!(world.locked(), 0);
     assert!(acknowledged(&world).is_empty());
 }
@@ -268,7 +327,9 @@ async fn a_damaged_view_is_not_replaced_by_an_empty_one() {
 #[tokio::test(start_paused = true)]
 async fn f_20_a_silent_control_makes_the_view_stale_and_is_found_again() {
     let world = World::new();
-    world.follow_until(|world| world.guard.revocations().is_current()).await;
+    world
+        .follow_until(|world| world.guard.revocations().is_current())
+        .await;
     world.control.with(|state| state.is_down = true);
     let (trigger, shutdown) = Shutdown::new();
     let follower = world.open().expect("follower");
@@ -290,41 +351,66 @@ async fn f_20_a_silent_control_makes_the_view_stale_and_is_found_again() {
 #[tokio::test(start_paused = true)]
 async fn a_lock_is_applied_recorded_with_its_time_and_acknowledged() {
     let world = World::new();
-    world.follow_until(|world| world.guard.revocations().is_current()).await;
+    world
+        .follow_until(|world| world.guard.revocations().is_current())
+        .await;
     world.control.tell("one", key(1), SignalEvent::Locked);
-    world.follow_until(|world| acknowledged(world) == ["one"]).await;
+    world
+        .follow_until(|world| acknowledged(world) == ["one"])
+        .await;
     assert_eq!(world.locked(), 1);
     let events = world.sink.events();
-    let applied = events.iter().find(|event| event.kind == EventKind::LockApplied);
+    let applied = events
+        .iter()
+        .find(|event| event.kind == EventKind::LockApplied);
     assert_eq!(applied.and_then(|event| event.propagation_ms), Some(40));
     world.control.tell("two", key(1), SignalEvent::Released);
-    world.follow_until(|world| acknowledged(world).len() == 2).await;
+    world
+        .follow_until(|world| acknowledged(world).len() == 2)
+        .await;
     assert_eq!(world.locked(), 0);
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_view_survives_a_restart_and_goes_on_from_its_stream() {
     let mut world = World::new();
-    world.follow_until(|world| world.guard.revocations().is_current()).await;
+    world
+        .follow_until(|world| world.guard.revocations().is_current())
+        .await;
     world.control.tell("one", key(1), SignalEvent::Locked);
-    world.follow_until(|world| acknowledged(world) == ["one"]).await;
+    world
+        .follow_until(|world| acknowledged(world) == ["one"])
+        .await;
     let fresh = World::new();
     world.guard = fresh.guard;
     assert_eq!(world.locked(), 0);
     world.open().expect("follower");
     assert_eq!(world.locked(), 1, "restored before control is asked");
-    assert!(!world.guard.revocations().is_current(), "a kept view is no sign of life");
+    assert!(
+        !world.guard.revocations().is_current(),
+        "a kept view is no sign of life"
+    );
     world.control.tell("two", key(2), SignalEvent::Locked);
-    world.follow_until(|world| acknowledged(world).len() == 2).await;
-    assert_eq!(world.control.with(|state| state.stream), 1, "the same stream");
+    world
+        .follow_until(|world| acknowledged(world).len() == 2)
+        .await;
+    assert_eq!(
+        world.control.with(|state| state.stream),
+        1,
+        "the same stream"
+    );
     assert_eq!(world.locked(), 2);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_forgotten_stream_begins_anew_and_replaces_the_view_as_a_whole() {
     let world = World::new();
-    world.control.with(|state| state.beginning = vec![(key(1), 0), (key(2), 0)]);
-    world.follow_until(|world| world.guard.revocations().is_current()).await;
+    world
+        .control
+        .with(|state| state.beginning = vec![(key(1), 0), (key(2), 0)]);
+    world
+        .follow_until(|world| world.guard.revocations().is_current())
+        .await;
     assert_eq!(world.locked(), 2);
     // Released while nobody followed, and control has forgotten the stream.
     world.control.with(|state| {
@@ -334,14 +420,23 @@ async fn a_forgotten_stream_begins_anew_and_replaces_the_view_as_a_whole() {
     world.follow_until(|world| world.locked() == 3).await;
     assert_eq!(world.control.with(|state| state.stream), 2);
     let query = world.guard.revocations().snapshot();
-    assert!(query.entries.iter().all(|entry| entry.value != Jkt::from_bytes([1; 32]).to_string()));
+    assert!(
+        query
+            .entries
+            .iter()
+            .all(|entry| entry.value != Jkt::from_bytes([1; 32]).to_string())
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_new_key_of_control_is_fetched_before_a_signal_is_judged() {
     let world = World::new();
-    world.follow_until(|world| world.guard.revocations().is_current()).await;
-    let set = world.control.set("one", key(1), SignalEvent::Locked, "kb-2", "gateway-1");
+    world
+        .follow_until(|world| world.guard.revocations().is_current())
+        .await;
+    let set = world
+        .control
+        .set("one", key(1), SignalEvent::Locked, "kb-2", "gateway-1");
     world.control.with(|state| {
         state.waiting.insert("one".to_owned(), set);
     });

@@ -69,7 +69,10 @@ pub enum TransportError {
 impl ControlTransport for Holder {
     async fn fetch(&self, url: &HttpUrl) -> Result<Vec<u8>, TransportError> {
         let fetcher = Fetcher::new().map_err(|_| TransportError::Setup)?;
-        let failed = |source| TransportError::Fetch { url: url.to_string(), source };
+        let failed = |source| TransportError::Fetch {
+            url: url.to_string(),
+            source,
+        };
         fetcher.get(url).await.map_err(failed)
     }
 
@@ -82,7 +85,12 @@ impl ControlTransport for Holder {
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
-        let request = Request { method: Method::POST, url: url.clone(), headers, body };
+        let request = Request {
+            method: Method::POST,
+            url: url.clone(),
+            headers,
+            body,
+        };
         let response = self.send_within(request, limit).await?;
         Ok((response.status.as_u16(), response.body))
     }
@@ -100,7 +108,9 @@ pub async fn deliver_events(
         tracing::error!(%control, "not an origin that events can be sent to");
         return;
     };
-    spool.deliver(|body| post_events(transport, &url, body), shutdown).await;
+    spool
+        .deliver(|body| post_events(transport, &url, body), shutdown)
+        .await;
 }
 
 async fn post_events(transport: &impl ControlTransport, url: &HttpUrl, body: Bytes) -> Delivery {

@@ -45,7 +45,10 @@ impl Spool {
                 Ok(batch) => batch,
                 Err(error) => {
                     tracing::error!(%error, "cannot read the event spool");
-                    Batch { lines: Vec::new(), after: Vec::new() }
+                    Batch {
+                        lines: Vec::new(),
+                        after: Vec::new(),
+                    }
                 }
             };
             let Some(end) = batch.after.last().copied() else {
@@ -78,13 +81,17 @@ impl Spool {
     }
 
     async fn next_batch(&self, lines: usize) -> io::Result<Batch> {
-        on_disk(&self.shared, move |shared| shared.with_files(|files| files.read(lines, BATCH_BYTES))).await
+        on_disk(&self.shared, move |shared| {
+            shared.with_files(|files| files.read(lines, BATCH_BYTES))
+        })
+        .await
     }
 
     async fn acknowledge(&self, cursor: Cursor) {
-        let outcome =
-            on_disk(&self.shared, move |shared| shared.with_files(|files| files.delivered(cursor)))
-                .await;
+        let outcome = on_disk(&self.shared, move |shared| {
+            shared.with_files(|files| files.delivered(cursor))
+        })
+        .await;
         if let Err(error) = outcome {
             tracing::warn!(%error, "cannot remember what control has; it will be sent again");
         }
@@ -97,7 +104,9 @@ async fn on_disk<T: Send + 'static>(
     work: impl FnOnce(&Shared) -> io::Result<T> + Send + 'static,
 ) -> io::Result<T> {
     let shared = Arc::clone(shared);
-    tokio::task::spawn_blocking(move || work(&shared)).await.map_err(io::Error::other)?
+    tokio::task::spawn_blocking(move || work(&shared))
+        .await
+        .map_err(io::Error::other)?
 }
 
 /// The lines are JSON objects already.

@@ -45,7 +45,10 @@ pub(super) struct Batch {
 
 impl Files {
     pub(super) fn open(config: &SpoolConfig) -> io::Result<Self> {
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(&config.directory)?;
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&config.directory)?;
         let mut numbers = Vec::new();
         for entry in fs::read_dir(&config.directory)? {
             let name = entry?.file_name();
@@ -58,7 +61,10 @@ impl Files {
             max_bytes: config.max_bytes,
             segment_bytes: config.segment_bytes,
             segments: VecDeque::new(),
-            cursor: Cursor { number: 0, offset: 0 },
+            cursor: Cursor {
+                number: 0,
+                offset: 0,
+            },
             current: None,
         };
         for number in numbers {
@@ -100,7 +106,10 @@ impl Files {
 
     /// Appends whole lines and syncs them. After an error nothing of them counts as stored.
     pub(super) fn append(&mut self, lines: &[u8]) -> io::Result<()> {
-        let is_full = self.segments.back().is_some_and(|last| last.bytes >= self.segment_bytes);
+        let is_full = self
+            .segments
+            .back()
+            .is_some_and(|last| last.bytes >= self.segment_bytes);
         if is_full || self.current.is_none() {
             self.begin_segment()?;
         }
@@ -120,7 +129,10 @@ impl Files {
 
     /// The next lines that control does not have, whole ones only.
     pub(super) fn read(&self, max_lines: usize, max_bytes: u64) -> io::Result<Batch> {
-        let mut batch = Batch { lines: Vec::new(), after: Vec::new() };
+        let mut batch = Batch {
+            lines: Vec::new(),
+            after: Vec::new(),
+        };
         for segment in &self.segments {
             let start = match segment.number.cmp(&self.cursor.number) {
                 std::cmp::Ordering::Less => continue,
@@ -137,10 +149,15 @@ impl Files {
             file.take(wanted).read_to_end(&mut text)?;
             let mut offset = start;
             for line in text.split_inclusive(|byte| *byte == b'\n').take(max_lines) {
-                let Some(whole) = line.strip_suffix(b"\n") else { break };
+                let Some(whole) = line.strip_suffix(b"\n") else {
+                    break;
+                };
                 offset += line.len() as u64;
                 batch.lines.push(whole.to_vec());
-                batch.after.push(Cursor { number: segment.number, offset });
+                batch.after.push(Cursor {
+                    number: segment.number,
+                    offset,
+                });
             }
             break;
         }
@@ -161,7 +178,9 @@ impl Files {
     /// Deletes segments that control has, except the one that is appended to.
     fn forget_delivered(&mut self) {
         while self.segments.len() > 1 {
-            let Some(first) = self.segments.front() else { break };
+            let Some(first) = self.segments.front() else {
+                break;
+            };
             let is_done = first.number < self.cursor.number
                 || (first.number == self.cursor.number && first.bytes <= self.cursor.offset);
             if !is_done {
@@ -175,7 +194,11 @@ impl Files {
     }
 
     fn begin_segment(&mut self) -> io::Result<()> {
-        let next = self.segments.back().map_or(self.cursor.number, |last| last.number) + 1;
+        let next = self
+            .segments
+            .back()
+            .map_or(self.cursor.number, |last| last.number)
+            + 1;
         let file = OpenOptions::new()
             .write(true)
             .create_new(true)
@@ -184,7 +207,10 @@ impl Files {
         // The new name itself has to survive a crash, too.
         File::open(&self.directory)?.sync_all()?;
         self.current = Some(file);
-        self.segments.push_back(Segment { number: next, bytes: 0 });
+        self.segments.push_back(Segment {
+            number: next,
+            bytes: 0,
+        });
         self.forget_delivered();
         Ok(())
     }
@@ -192,11 +218,20 @@ impl Files {
     /// The stored cursor, or the very beginning: then events are repeated, never lost.
     fn read_cursor(&self) -> Cursor {
         let text = fs::read_to_string(self.directory.join(CURSOR)).unwrap_or_default();
-        let parsed = text.trim_end().split_once(' ').and_then(|(number, offset)| {
-            let number = u64::from_str_radix(number, 16).ok()?;
-            Some(Cursor { number, offset: offset.parse().ok()? })
-        });
-        parsed.unwrap_or(Cursor { number: 0, offset: 0 })
+        let parsed = text
+            .trim_end()
+            .split_once(' ')
+            .and_then(|(number, offset)| {
+                let number = u64::from_str_radix(number, 16).ok()?;
+                Some(Cursor {
+                    number,
+                    offset: offset.parse().ok()?,
+                })
+            });
+        parsed.unwrap_or(Cursor {
+            number: 0,
+            offset: 0,
+        })
     }
 
     fn path(&self, number: u64) -> PathBuf {
@@ -207,9 +242,15 @@ impl Files {
 /// Removes what follows the last line end; gives the length that is left.
 fn cut_torn_line(path: &Path) -> io::Result<u64> {
     let text = fs::read(path)?;
-    let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+    let whole = text
+        .iter()
+        .rposition(|byte| *byte == b'\n')
+        .map_or(0, |at| at + 1);
     if whole < text.len() {
-        OpenOptions::new().write(true).open(path)?.set_len(whole as u64)?;
+        OpenOptions::new()
+            .write(true)
+            .open(path)?
+            .set_len(whole as u64)?;
     }
     Ok(whole as u64)
 }

@@ -63,7 +63,9 @@ impl SpoolConfig {
 
 /// Why a spool could not be opened.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot use `{path}` for the event spool; make it writable for this user or set `state_dir` in `[gateway]`")]
+#[error(
+    "cannot use `{path}` for the event spool; make it writable for this user or set `state_dir` in `[gateway]`"
+)]
 pub struct SpoolError {
     path: PathBuf,
     source: std::io::Error,
@@ -71,7 +73,10 @@ pub struct SpoolError {
 
 impl SpoolError {
     fn at(path: &Path) -> impl FnOnce(std::io::Error) -> Self {
-        move |source| Self { path: path.to_owned(), source }
+        move |source| Self {
+            path: path.to_owned(),
+            source,
+        }
     }
 }
 
@@ -166,6 +171,27 @@ impl Spool {
             lost: self.shared.lost.load(Ordering::Relaxed),
             is_writable: self.shared.is_writable.load(Ordering::Relaxed),
         }
+    }
+}
+
+impl SpoolStatus {
+    /// Metrics in the Prometheus text format.
+    #[must_use]
+    pub fn metrics(&self) -> String {
+        format!(
+            "# HELP keybound_event_spool_bytes Events on disk that control does not have yet.\n\
+             # TYPE keybound_event_spool_bytes gauge\n\
+             keybound_event_spool_bytes {}\n\
+             # HELP keybound_event_spool_unstored Events that found no room and wait to be reported as a sum.\n\
+             # TYPE keybound_event_spool_unstored gauge\n\
+             keybound_event_spool_unstored {}\n\
+             # HELP keybound_event_spool_writable Whether the last events reached the disk.\n\
+             # TYPE keybound_event_spool_writable gauge\n\
+             keybound_event_spool_writable {}\n",
+            self.waiting_bytes,
+            self.lost,
+            u8::from(self.is_writable),
+        )
     }
 }
 

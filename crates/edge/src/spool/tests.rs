@@ -29,7 +29,11 @@ async fn deliver(spool: &Spool, wanted: usize, mut outcomes: Vec<Delivery>) -> V
     outcomes.reverse();
     let outcomes = StdMutex::new(outcomes);
     let post = async |body: Bytes| {
-        let outcome = outcomes.lock().expect("lock").pop().unwrap_or(Delivery::Accepted);
+        let outcome = outcomes
+            .lock()
+            .expect("lock")
+            .pop()
+            .unwrap_or(Delivery::Accepted);
         if outcome == Delivery::Accepted {
             let body: serde_json::Value = serde_json::from_slice(&body).expect("json");
             let mut received = received.lock().expect("lock");
@@ -43,7 +47,9 @@ async fn deliver(spool: &Spool, wanted: usize, mut outcomes: Vec<Delivery>) -> V
         outcome
     };
     let delivering = spool.deliver(post, shutdown);
-    tokio::time::timeout(Duration::from_secs(20), delivering).await.expect("delivered in time");
+    tokio::time::timeout(Duration::from_secs(20), delivering)
+        .await
+        .expect("delivered in time");
     received.into_inner().expect("lock")
 }
 
@@ -52,14 +58,19 @@ fn a_directory_that_cannot_be_written_is_named() {
     let directory = TempDir::new().expect("directory");
     let file = directory.path().join("spool");
     std::fs::write(&file, b"not a directory").expect("write");
-    let error = Spool::open(&config(&directory), Arc::new(ManualClock::at(1))).expect_err("refused");
+    let error =
+        Spool::open(&config(&directory), Arc::new(ManualClock::at(1))).expect_err("refused");
     assert!(error.to_string().contains(file.to_str().expect("path")));
 }
 
 #[tokio::test]
 async fn strangers_cannot_fill_the_disk() {
     let directory = TempDir::new().expect("directory");
-    let limits = SpoolConfig { max_bytes: 4_000, segment_bytes: 1_000, ..config(&directory) };
+    let limits = SpoolConfig {
+        max_bytes: 4_000,
+        segment_bytes: 1_000,
+        ..config(&directory)
+    };
     let spool = open(&limits);
     for number in 0..200 {
         spool.push(event(number));
@@ -77,11 +88,17 @@ async fn strangers_cannot_fill_the_disk() {
     let later = deliver(&spool, 2, Vec::new()).await;
     let mut all = stored;
     all.extend(later);
-    let aggregated: Vec<_> =
-        all.iter().filter(|event| event.kind == EventKind::RefusalsAggregated).collect();
+    let aggregated: Vec<_> = all
+        .iter()
+        .filter(|event| event.kind == EventKind::RefusalsAggregated)
+        .collect();
     let told: u64 = aggregated.iter().map(|event| event.count).sum();
     let kept = all.len() - aggregated.len();
-    assert_eq!(told as usize + kept, 201, "every event is delivered or counted");
+    assert_eq!(
+        told as usize + kept,
+        201,
+        "every event is delivered or counted"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -107,7 +124,12 @@ async fn an_event_that_control_refuses_does_not_hold_up_the_others() {
     while spool.status().waiting_bytes < 4 * 100 {
         std::thread::yield_now();
     }
-    let outcomes = vec![Delivery::Refused, Delivery::Accepted, Delivery::Refused, Delivery::Refused];
+    let outcomes = vec![
+        Delivery::Refused,
+        Delivery::Accepted,
+        Delivery::Refused,
+        Delivery::Refused,
+    ];
     let received = deliver(&spool, 3, outcomes).await;
     assert_eq!(received, [event(0), event(2), event(3)]);
 }
@@ -115,7 +137,10 @@ async fn an_event_that_control_refuses_does_not_hold_up_the_others() {
 #[tokio::test]
 async fn a_crash_loses_nothing_and_repeats_at_most_what_was_not_acknowledged() {
     let directory = TempDir::new().expect("directory");
-    let limits = SpoolConfig { segment_bytes: 300, ..config(&directory) };
+    let limits = SpoolConfig {
+        segment_bytes: 300,
+        ..config(&directory)
+    };
     let spool = open(&limits);
     for number in 0..6 {
         spool.push(event(number));
@@ -139,6 +164,9 @@ async fn a_crash_loses_nothing_and_repeats_at_most_what_was_not_acknowledged() {
     text.extend_from_slice(br#"{"id":"evt_torn"#);
     std::fs::write(&last, text).expect("write");
     let spool = open(&limits);
-    assert_eq!(deliver(&spool, 3, Vec::new()).await, [event(6), event(7), event(8)]);
+    assert_eq!(
+        deliver(&spool, 3, Vec::new()).await,
+        [event(6), event(7), event(8)]
+    );
     assert_eq!(spool.status().waiting_bytes, 0);
 }

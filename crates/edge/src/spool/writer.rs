@@ -33,7 +33,9 @@ impl Writer {
     /// Stores what has room and counts what has none.
     fn store(&self, batch: &[Event]) {
         let earlier = self.shared.lost.swap(0, Ordering::Relaxed);
-        let left_out = self.shared.with_files(|files| self.append(files, earlier, batch));
+        let left_out = self
+            .shared
+            .with_files(|files| self.append(files, earlier, batch));
         self.shared.lost.fetch_add(left_out, Ordering::Relaxed);
     }
 
@@ -55,12 +57,18 @@ impl Writer {
                 left_out += event.count;
             }
         }
-        let stored = if lines.is_empty() { Ok(()) } else { files.append(&lines) };
+        let stored = if lines.is_empty() {
+            Ok(())
+        } else {
+            files.append(&lines)
+        };
         if let Err(error) = &stored {
             tracing::error!(%error, "cannot write to the event spool; events are counted until it works again");
             left_out += taken;
         }
-        self.shared.is_writable.store(stored.is_ok(), Ordering::Relaxed);
+        self.shared
+            .is_writable
+            .store(stored.is_ok(), Ordering::Relaxed);
         left_out
     }
 
@@ -70,9 +78,14 @@ impl Writer {
         if aws_lc_rs::rand::fill(&mut random).is_err() {
             tracing::error!("no random numbers for an event id");
         }
-        Event::new(&random, self.clock.now_millis(), &self.node, EventKind::RefusalsAggregated)
-            .with_count(lost)
-            .with_reason("the event spool was full; these events are counted only")
+        Event::new(
+            &random,
+            self.clock.now_millis(),
+            &self.node,
+            EventKind::RefusalsAggregated,
+        )
+        .with_count(lost)
+        .with_reason("the event spool was full; these events are counted only")
     }
 }
 

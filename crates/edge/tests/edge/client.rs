@@ -75,7 +75,9 @@ pub(crate) async fn send_in_parts(addr: SocketAddr, parts: &[&[u8]]) -> Vec<Answ
         }
     };
     let both = async { tokio::join!(write, read) };
-    timeout(PATIENCE, both).await.expect("the server ends the connection");
+    timeout(PATIENCE, both)
+        .await
+        .expect("the server ends the connection");
     answers(&received)
 }
 
@@ -96,21 +98,35 @@ pub(crate) fn answers(mut bytes: &[u8]) -> Vec<Answer> {
         bytes = &bytes[end + 4..];
         let mut lines = head.split("\r\n");
         let status_line = lines.next().expect("status line");
-        let status: u16 = status_line.split(' ').nth(1).expect("status").parse().expect("number");
+        let status: u16 = status_line
+            .split(' ')
+            .nth(1)
+            .expect("status")
+            .parse()
+            .expect("number");
         let fields = lines
             .map(|line| {
                 let (name, value) = line.split_once(':').expect("field");
                 (name.to_owned(), value.trim().to_owned())
             })
             .collect();
-        let mut answer = Answer { status, fields, body: Vec::new(), is_complete: true };
+        let mut answer = Answer {
+            status,
+            fields,
+            body: Vec::new(),
+            is_complete: true,
+        };
         if status < 200 {
             continue;
         }
         bytes = take_body(&mut answer, bytes);
         answers.push(answer);
     }
-    assert!(bytes.is_empty(), "left over: {:?}", String::from_utf8_lossy(bytes));
+    assert!(
+        bytes.is_empty(),
+        "left over: {:?}",
+        String::from_utf8_lossy(bytes)
+    );
     answers
 }
 
@@ -121,7 +137,9 @@ fn take_body<'a>(answer: &mut Answer, bytes: &'a [u8]) -> &'a [u8] {
     if answer.field("transfer-encoding").is_some() {
         return take_chunks(answer, bytes);
     }
-    let wanted = answer.field("content-length").map(|text| text.parse::<usize>().expect("length"));
+    let wanted = answer
+        .field("content-length")
+        .map(|text| text.parse::<usize>().expect("length"));
     let wanted = wanted.unwrap_or(bytes.len());
     let taken = wanted.min(bytes.len());
     answer.body = bytes[..taken].to_vec();

@@ -14,13 +14,21 @@ use super::world::World;
 async fn f_19_the_deadline_cuts_what_does_not_end() {
     let world = World::start().await;
     let mut stream = TcpStream::connect(world.addr).await.expect("connect");
-    stream.write_all(world.request("GET", "/open/hang", &[]).as_bytes()).await.expect("write");
+    stream
+        .write_all(world.request("GET", "/open/hang", &[]).as_bytes())
+        .await
+        .expect("write");
     while world.upstream.requests().is_empty() {
         tokio::task::yield_now().await;
     }
-    assert_eq!(world.drain(Duration::from_millis(50)).await, Drained::Cut { connections: 1 });
+    assert_eq!(
+        world.drain(Duration::from_millis(50)).await,
+        Drained::Cut { connections: 1 }
+    );
     let mut rest = Vec::new();
-    let _ = timeout(PATIENCE, stream.read_to_end(&mut rest)).await.expect("closed");
+    let _ = timeout(PATIENCE, stream.read_to_end(&mut rest))
+        .await
+        .expect("closed");
     assert!(rest.is_empty());
 }
 
@@ -42,10 +50,15 @@ async fn f_19_requests_in_flight_finish_and_new_connections_are_not_taken() {
             tokio::task::yield_now().await;
         }
     };
-    timeout(PATIENCE, refused).await.expect("no new connections");
+    timeout(PATIENCE, refused)
+        .await
+        .expect("no new connections");
     upstream.release();
     let answers = waiting.await.expect("client");
-    assert_eq!((answers[0].status, answers[0].text().as_str()), (200, "slow"));
+    assert_eq!(
+        (answers[0].status, answers[0].text().as_str()),
+        (200, "slow")
+    );
     assert_eq!(draining.await.expect("drained"), Drained::Clean);
     drop(idle);
 }
@@ -57,12 +70,17 @@ async fn f_19_idle_connections_do_not_hold_up_a_drain() {
     for is_used in [false, true] {
         let mut stream = TcpStream::connect(world.addr).await.expect("connect");
         if is_used {
-            stream.write_all(world.request("GET", "/open", &[]).as_bytes()).await.expect("write");
+            stream
+                .write_all(world.request("GET", "/open", &[]).as_bytes())
+                .await
+                .expect("write");
             let mut part = [0; 1024];
             assert!(stream.read(&mut part).await.expect("read") > 0);
         }
         kept.push(stream);
     }
-    let drained = timeout(PATIENCE, world.drain(PATIENCE * 10)).await.expect("at once");
+    let drained = timeout(PATIENCE, world.drain(PATIENCE * 10))
+        .await
+        .expect("at once");
     assert_eq!(drained, Drained::Clean);
 }

@@ -23,11 +23,24 @@ async fn f_18_upstreams_that_do_not_answer_properly_become_502_and_504() {
     ] {
         let before = world.upstream.requests().len();
         let answer = ask(world.addr, world.request("GET", path, &[])).await;
-        assert_eq!((answer.status, answer.member("cause").as_str()), (status, cause), "{path}");
-        assert_eq!(world.upstream.requests().len(), before + 1, "{path}: sent once, never again");
+        assert_eq!(
+            (answer.status, answer.member("cause").as_str()),
+            (status, cause),
+            "{path}"
+        );
+        assert_eq!(
+            world.upstream.requests().len(),
+            before + 1,
+            "{path}: sent once, never again"
+        );
     }
     // Connections that misbehaved are gone, the gateway is not.
-    assert_eq!(ask(world.addr, world.request("GET", "/open/x", &[])).await.status, 200);
+    assert_eq!(
+        ask(world.addr, world.request("GET", "/open/x", &[]))
+            .await
+            .status,
+        200
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -37,7 +50,10 @@ async fn f_18_an_upstream_that_is_not_there_is_502() {
     drop(nowhere);
     let world = World::start_with(|setup| setup.upstream = Some(addr)).await;
     let answer = ask(world.addr, world.request("GET", "/open", &[])).await;
-    assert_eq!((answer.status, answer.member("cause").as_str()), (502, "upstream.unreachable"));
+    assert_eq!(
+        (answer.status, answer.member("cause").as_str()),
+        (502, "upstream.unreachable")
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -72,7 +88,10 @@ async fn f_18_an_early_answer_of_the_upstream_reaches_the_client() {
     );
     let answers = send(world.addr, request).await;
     assert_eq!(answers.len(), 1);
-    assert_eq!((answers[0].status, answers[0].text().as_str()), (200, "early"));
+    assert_eq!(
+        (answers[0].status, answers[0].text().as_str()),
+        (200, "early")
+    );
     // That exchange is not complete, so its connection serves nobody else.
     ask(world.addr, world.request("GET", "/open/x", &[])).await;
     let requests = world.upstream.requests();
@@ -86,7 +105,11 @@ async fn upstream_connections_are_reused() {
         ask(world.addr, world.request("GET", "/open/x", &[])).await;
     }
     let requests = world.upstream.requests();
-    assert!(requests.iter().all(|request| request.connection == requests[0].connection));
+    assert!(
+        requests
+            .iter()
+            .all(|request| request.connection == requests[0].connection)
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -95,12 +118,34 @@ async fn f_13_large_requests_are_refused_without_being_buffered() {
     let host = world.host();
     let long = "a".repeat(60_000);
     for (request, status) in [
-        (format!("GET /open/{long} HTTP/1.1\r\nHost: {host}\r\n\r\n"), 414),
-        (format!("GET /open HTTP/1.1\r\nHost: {host}\r\nX: {long}\r\n\r\n"), 431),
-        (format!("GET /open HTTP/1.1\r\nHost: {host}\r\n{}\r\n", "X: y\r\n".repeat(100_000)), 431),
-        (format!("GET /open/{} HTTP/1.1\r\nHost: {host}\r\n\r\n", "a".repeat(3000)), 414),
+        (
+            format!("GET /open/{long} HTTP/1.1\r\nHost: {host}\r\n\r\n"),
+            414,
+        ),
+        (
+            format!("GET /open HTTP/1.1\r\nHost: {host}\r\nX: {long}\r\n\r\n"),
+            431,
+        ),
+        (
+            format!(
+                "GET /open HTTP/1.1\r\nHost: {host}\r\n{}\r\n",
+                "X: y\r\n".repeat(100_000)
+            ),
+            431,
+        ),
+        (
+            format!(
+                "GET /open/{} HTTP/1.1\r\nHost: {host}\r\n\r\n",
+                "a".repeat(3000)
+            ),
+            414,
+        ),
     ] {
-        let answers = send(world.addr, request.replacen("\r\n", "\r\nConnection: close\r\n", 1)).await;
+        let answers = send(
+            world.addr,
+            request.replacen("\r\n", "\r\nConnection: close\r\n", 1),
+        )
+        .await;
         assert_eq!(answers.len(), 1);
         assert_eq!(answers[0].status, status);
     }
@@ -113,13 +158,17 @@ async fn f_13_large_bodies_get_413_whether_announced_or_not() {
     let host = world.host();
     let announced = format!("POST /small HTTP/1.1\r\nHost: {host}\r\nContent-Length: 17\r\n\r\n");
     let answers = send(world.addr, &announced).await;
-    assert_eq!((answers[0].status, answers[0].member("cause").as_str()), (413, "http.body_too_large"));
+    assert_eq!(
+        (answers[0].status, answers[0].member("cause").as_str()),
+        (413, "http.body_too_large")
+    );
     let chunked = format!(
         "POST /small HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n10\r\n0123456789abcdef\r\n1\r\nx\r\n0\r\n\r\n"
     );
     let answers = send(world.addr, &chunked).await;
     assert_eq!(answers[0].status, 413);
-    let over_the_listener = format!("POST /open HTTP/1.1\r\nHost: {host}\r\nContent-Length: 99999999\r\n\r\n");
+    let over_the_listener =
+        format!("POST /open HTTP/1.1\r\nHost: {host}\r\nContent-Length: 99999999\r\n\r\n");
     let answers = send(world.addr, &over_the_listener).await;
     assert_eq!(answers[0].status, 413);
     assert!(world.upstream.requests().is_empty());
@@ -140,11 +189,28 @@ async fn f_10_slow_clients_get_408_or_are_closed() {
     })
     .await;
     let host = world.host();
-    let head = send(world.addr, format!("GET /open HTTP/1.1\r\nHost: {host}\r\nX: ")).await;
-    assert_eq!((head[0].status, head[0].member("got").as_str()), (408, "framing.head_timeout"));
-    let body = send(world.addr, format!("POST /open HTTP/1.1\r\nHost: {host}\r\nContent-Length: 9\r\n\r\nhalf")).await;
-    assert_eq!((body[0].status, body[0].member("got").as_str()), (408, "framing.body_timeout"));
-    assert!(send(world.addr, "").await.is_empty(), "idle connections are closed in silence");
+    let head = send(
+        world.addr,
+        format!("GET /open HTTP/1.1\r\nHost: {host}\r\nX: "),
+    )
+    .await;
+    assert_eq!(
+        (head[0].status, head[0].member("got").as_str()),
+        (408, "framing.head_timeout")
+    );
+    let body = send(
+        world.addr,
+        format!("POST /open HTTP/1.1\r\nHost: {host}\r\nContent-Length: 9\r\n\r\nhalf"),
+    )
+    .await;
+    assert_eq!(
+        (body[0].status, body[0].member("got").as_str()),
+        (408, "framing.body_timeout")
+    );
+    assert!(
+        send(world.addr, "").await.is_empty(),
+        "idle connections are closed in silence"
+    );
     assert!(world.upstream.requests().is_empty());
 }
 
@@ -163,5 +229,8 @@ async fn f_10_an_answer_that_takes_long_is_not_an_idle_connection() {
     let _ = tokio::time::timeout(Duration::from_millis(150), std::future::pending::<()>()).await;
     world.upstream.release();
     let answers = waiting.await.expect("client");
-    assert_eq!((answers[0].status, answers[0].text().as_str()), (200, "slow"));
+    assert_eq!(
+        (answers[0].status, answers[0].text().as_str()),
+        (200, "slow")
+    );
 }

@@ -20,26 +20,74 @@ async fn sc_110_sc_111_a_stolen_token_is_refused_in_every_form() {
     let own_key = world.proof_with(&thief, "GET", &htu, &token, None);
     let other_path = world.proof("GET", "/approvals/1", &token);
     let other_method = world.proof("POST", "/approvals", &token);
-    let other_host = world.proof_with(&world.holder, "GET", "https://evil.example/approvals", &token, None);
-    let other_token = world.proof("GET", "/approvals", &world.token_for(&format!("{}/", world.url), 299));
+    let other_host = world.proof_with(
+        &world.holder,
+        "GET",
+        "https://evil.example/approvals",
+        &token,
+        None,
+    );
+    let other_token = world.proof(
+        "GET",
+        "/approvals",
+        &world.token_for(&format!("{}/", world.url), 299),
+    );
     let bearer = format!("Bearer {token}");
     for (fields, cause, signal) in [
         (vec![], "authorization.absent", None),
-        (vec![("Authorization", bearer.as_str())], "token.scheme.downgrade", Some(TheftSignal::BearerDowngrade)),
-        (vec![("Authorization", &scheme)], "dpop.absent", Some(TheftSignal::BearerDowngrade)),
-        (vec![("Authorization", &scheme), ("DPoP", &own_key)], "token.key_mismatch", Some(TheftSignal::KeyMismatch)),
-        (vec![("Authorization", &scheme), ("DPoP", &other_path)], "dpop.htu.mismatch", Some(TheftSignal::WrongTarget)),
-        (vec![("Authorization", &scheme), ("DPoP", &other_method)], "dpop.htm.mismatch", Some(TheftSignal::WrongTarget)),
-        (vec![("Authorization", &scheme), ("DPoP", &other_host)], "dpop.htu.mismatch", Some(TheftSignal::WrongTarget)),
-        (vec![("Authorization", &scheme), ("DPoP", &other_token)], "dpop.ath.mismatch", Some(TheftSignal::WrongTarget)),
+        (
+            vec![("Authorization", bearer.as_str())],
+            "token.scheme.downgrade",
+            Some(TheftSignal::BearerDowngrade),
+        ),
+        (
+            vec![("Authorization", &scheme)],
+            "dpop.absent",
+            Some(TheftSignal::BearerDowngrade),
+        ),
+        (
+            vec![("Authorization", &scheme), ("DPoP", &own_key)],
+            "token.key_mismatch",
+            Some(TheftSignal::KeyMismatch),
+        ),
+        (
+            vec![("Authorization", &scheme), ("DPoP", &other_path)],
+            "dpop.htu.mismatch",
+            Some(TheftSignal::WrongTarget),
+        ),
+        (
+            vec![("Authorization", &scheme), ("DPoP", &other_method)],
+            "dpop.htm.mismatch",
+            Some(TheftSignal::WrongTarget),
+        ),
+        (
+            vec![("Authorization", &scheme), ("DPoP", &other_host)],
+            "dpop.htu.mismatch",
+            Some(TheftSignal::WrongTarget),
+        ),
+        (
+            vec![("Authorization", &scheme), ("DPoP", &other_token)],
+            "dpop.ath.mismatch",
+            Some(TheftSignal::WrongTarget),
+        ),
     ] {
         let _ = world.sink.take();
         let answer = ask(world.addr, world.request("GET", "/approvals", &fields)).await;
         assert_eq!(answer.status, 401, "{cause}");
         assert_eq!(answer.member("cause"), cause);
-        assert!(answer.field("www-authenticate").expect("a challenge").starts_with("DPoP "), "{cause}");
+        assert!(
+            answer
+                .field("www-authenticate")
+                .expect("a challenge")
+                .starts_with("DPoP "),
+            "{cause}"
+        );
         let event = world.sink.take().pop();
-        assert_eq!(event.as_ref().and_then(|event| event.signal), signal, "{cause}");
+        assert_eq!(
+            event.as_ref().and_then(|event| event.signal),
+            signal,
+            "{cause}"
+        );
         if let Some(event) = event {
             assert_eq!(event.request_id, answer.field("x-request-id"));
             assert!(event.peer.expect("a peer").starts_with("127.0.0.1:"));
@@ -54,9 +102,21 @@ async fn sc_080_sc_268_one_proof_serves_one_request_also_on_one_connection() {
     let token = world.token();
     let proof = world.proof("GET", "/approvals", &token);
     let scheme = format!("DPoP {token}");
-    let request = world.request("GET", "/approvals", &[("Authorization", &scheme), ("DPoP", &proof)]);
+    let request = world.request(
+        "GET",
+        "/approvals",
+        &[("Authorization", &scheme), ("DPoP", &proof)],
+    );
     let unsigned = world.request("GET", "/approvals", &[]);
-    let closing = world.request("GET", "/approvals", &[("Connection", "close"), ("Authorization", &scheme), ("DPoP", &proof)]);
+    let closing = world.request(
+        "GET",
+        "/approvals",
+        &[
+            ("Connection", "close"),
+            ("Authorization", &scheme),
+            ("DPoP", &proof),
+        ],
+    );
     let answers = send(world.addr, format!("{request}{request}{unsigned}{closing}")).await;
     let statuses: Vec<_> = answers.iter().map(|answer| answer.status).collect();
     assert_eq!(statuses, [200, 401, 401, 401]);
@@ -69,21 +129,44 @@ async fn revocation_scope_and_audience_are_per_route() {
     let world = World::start().await;
     // The token is for the main resource, `/reports` is another.
     let answer = ask(world.addr, world.signed("GET", "/reports")).await;
-    assert_eq!((answer.status, answer.member("cause").as_str()), (401, "token.audience.mismatch"));
+    assert_eq!(
+        (answer.status, answer.member("cause").as_str()),
+        (401, "token.audience.mismatch")
+    );
     // No scope for deleting.
     let answer = ask(world.addr, world.signed("DELETE", "/approvals")).await;
-    assert_eq!((answer.status, answer.member("cause").as_str()), (403, "scope.insufficient"));
+    assert_eq!(
+        (answer.status, answer.member("cause").as_str()),
+        (403, "scope.insufficient")
+    );
     // A method that the route does not list.
     let answer = ask(world.addr, world.signed("PATCH", "/approvals")).await;
-    assert_eq!((answer.status, answer.member("cause").as_str()), (405, "http.method_not_allowed"));
+    assert_eq!(
+        (answer.status, answer.member("cause").as_str()),
+        (405, "http.method_not_allowed")
+    );
     assert_eq!(answer.field("allow").as_deref(), Some("DELETE, GET, POST"));
     let jkt = world.holder.public_key().thumbprint();
-    world.guard.revocations().apply(&Subject::Key(jkt), SignalEvent::Locked, None);
+    world
+        .guard
+        .revocations()
+        .apply(&Subject::Key(jkt), SignalEvent::Locked, None);
     let answer = ask(world.addr, world.signed("GET", "/approvals")).await;
-    assert_eq!((answer.status, answer.member("cause").as_str()), (401, "key.locked"));
+    assert_eq!(
+        (answer.status, answer.member("cause").as_str()),
+        (401, "key.locked")
+    );
     assert!(world.upstream.requests().is_empty());
-    world.guard.revocations().apply(&Subject::Key(jkt), SignalEvent::Released, None);
-    assert_eq!(ask(world.addr, world.signed("GET", "/approvals")).await.status, 200);
+    world
+        .guard
+        .revocations()
+        .apply(&Subject::Key(jkt), SignalEvent::Released, None);
+    assert_eq!(
+        ask(world.addr, world.signed("GET", "/approvals"))
+            .await
+            .status,
+        200
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -92,22 +175,49 @@ async fn sc_113_two_credentials_are_a_bad_request() {
     let token = world.token();
     let proof = world.proof("GET", "/approvals", &token);
     let scheme = format!("DPoP {token}");
-    let fields = [("Authorization", scheme.as_str()), ("Authorization", &scheme), ("DPoP", &proof)];
+    let fields = [
+        ("Authorization", scheme.as_str()),
+        ("Authorization", &scheme),
+        ("DPoP", &proof),
+    ];
     let answer = ask(world.addr, world.request("GET", "/approvals", &fields)).await;
-    assert_eq!((answer.status, answer.member("cause").as_str()), (400, "authorization.multiple"));
-    let fields = [("Authorization", scheme.as_str()), ("DPoP", &proof), ("DPoP", &proof)];
+    assert_eq!(
+        (answer.status, answer.member("cause").as_str()),
+        (400, "authorization.multiple")
+    );
+    let fields = [
+        ("Authorization", scheme.as_str()),
+        ("DPoP", &proof),
+        ("DPoP", &proof),
+    ];
     let answer = ask(world.addr, world.request("GET", "/approvals", &fields)).await;
-    assert_eq!((answer.status, answer.member("cause").as_str()), (401, "dpop.multiple"));
+    assert_eq!(
+        (answer.status, answer.member("cause").as_str()),
+        (401, "dpop.multiple")
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sc_257_paths_with_two_meanings_are_refused_on_every_route() {
     let world = World::start().await;
     for path in [
-        "/open/../approvals", "/open/./x", "/open/%2e%2e/approvals", "/open/.%2E/approvals",
-        "/open/..;/approvals", "/open%2f..%2fapprovals", "/open/x%5cy", "/open/x\\y", "/open/%00",
-        "/open/%zz", "/open/%", "//approvals", "/approvals;x", "/Approvals", "/OPEN/x",
-        "/%2561pprovals", "/open/%0d%0aX:y",
+        "/open/../approvals",
+        "/open/./x",
+        "/open/%2e%2e/approvals",
+        "/open/.%2E/approvals",
+        "/open/..;/approvals",
+        "/open%2f..%2fapprovals",
+        "/open/x%5cy",
+        "/open/x\\y",
+        "/open/%00",
+        "/open/%zz",
+        "/open/%",
+        "//approvals",
+        "/approvals;x",
+        "/Approvals",
+        "/OPEN/x",
+        "/%2561pprovals",
+        "/open/%0d%0aX:y",
     ] {
         let answer = ask(world.addr, world.request("GET", path, &[])).await;
         assert_eq!(answer.status, 400, "{path}");
@@ -118,9 +228,20 @@ async fn sc_257_paths_with_two_meanings_are_refused_on_every_route() {
 #[tokio::test(flavor = "multi_thread")]
 async fn sc_265_without_a_route_there_is_404() {
     let world = World::start().await;
-    for path in ["/", "/ope", "/openx", "/approval", "/.well-known/other", "/unknown"] {
+    for path in [
+        "/",
+        "/ope",
+        "/openx",
+        "/approval",
+        "/.well-known/other",
+        "/unknown",
+    ] {
         let answer = ask(world.addr, world.request("GET", path, &[])).await;
-        assert_eq!((answer.status, answer.member("cause").as_str()), (404, "http.route_unknown"), "{path}");
+        assert_eq!(
+            (answer.status, answer.member("cause").as_str()),
+            (404, "http.route_unknown"),
+            "{path}"
+        );
     }
     let answer = ask(world.addr, world.request("TRACE", "/open", &[])).await;
     assert_eq!(answer.status, 405);
@@ -134,7 +255,13 @@ async fn sc_062_forwarding_fields_do_not_change_what_is_compared() {
     let world = World::start().await;
     let token = world.token();
     let scheme = format!("DPoP {token}");
-    let proof = world.proof_with(&world.holder, "GET", "https://evil.example/approvals", &token, None);
+    let proof = world.proof_with(
+        &world.holder,
+        "GET",
+        "https://evil.example/approvals",
+        &token,
+        None,
+    );
     let fields = [
         ("Authorization", scheme.as_str()),
         ("DPoP", &proof),
@@ -145,7 +272,10 @@ async fn sc_062_forwarding_fields_do_not_change_what_is_compared() {
         ("X-Original-URL", "/open"),
     ];
     let answer = ask(world.addr, world.request("GET", "/approvals", &fields)).await;
-    assert_eq!((answer.status, answer.member("cause").as_str()), (401, "dpop.htu.mismatch"));
+    assert_eq!(
+        (answer.status, answer.member("cause").as_str()),
+        (401, "dpop.htu.mismatch")
+    );
     assert!(world.upstream.requests().is_empty());
 }
 
@@ -173,16 +303,29 @@ async fn sc_051_sc_261_the_upstream_sees_only_what_the_gateway_says() {
         ("Proxy-Authorization", "Basic eDp5"),
         ("TE", "trailers"),
         ("Accept", "text/plain"),
-        ("Traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
+        (
+            "Traceparent",
+            "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+        ),
     ];
     let answer = ask(world.addr, world.request("POST", "/approvals/1", &fields)).await;
     assert_eq!(answer.status, 200, "{}", answer.text());
     let seen = world.upstream.last();
     assert_eq!(seen.line(), "POST /approvals/1 HTTP/1.1");
     for gone in [
-        "authorization", "dpop", "keybound-subject", "x-agent-subject", "x-real-ip", "forwarded",
-        "client-cert", "x-http-method-override", "x-http-method", "x-method-override",
-        "proxy-authorization", "te", "connection",
+        "authorization",
+        "dpop",
+        "keybound-subject",
+        "x-agent-subject",
+        "x-real-ip",
+        "forwarded",
+        "client-cert",
+        "x-http-method-override",
+        "x-http-method",
+        "x-method-override",
+        "proxy-authorization",
+        "te",
+        "connection",
     ] {
         assert_eq!(seen.field(gone), None, "{gone}");
     }
@@ -192,7 +335,10 @@ async fn sc_051_sc_261_the_upstream_sees_only_what_the_gateway_says() {
         ("x-forwarded-host", world.host()),
         ("x-forwarded-proto", "http".to_owned()),
         ("accept", "text/plain".to_owned()),
-        ("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned()),
+        (
+            "traceparent",
+            "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned(),
+        ),
     ] {
         assert_eq!(seen.field(name).as_deref(), Some(value.as_str()), "{name}");
     }
@@ -220,7 +366,12 @@ async fn sc_261_an_open_route_hands_on_no_identity_at_all() {
     assert_eq!(answer.status, 200);
     let seen = world.upstream.last();
     assert_eq!(seen.line(), "GET /open/x?y=%2F HTTP/1.1");
-    for gone in ["keybound-assertion", "keybound-subject", "authorization", "dpop"] {
+    for gone in [
+        "keybound-assertion",
+        "keybound-subject",
+        "authorization",
+        "dpop",
+    ] {
         assert_eq!(seen.field(gone), None, "{gone}");
     }
 }
@@ -231,19 +382,40 @@ async fn identity_comes_in_the_form_the_route_asks_for() {
     ask(world.addr, world.signed("GET", "/plain")).await;
     let seen = world.upstream.last();
     assert_eq!(seen.field("keybound-subject").as_deref(), Some("agent-7"));
-    assert_eq!(seen.field("keybound-client-id").as_deref(), Some("client-7"));
-    assert_eq!(seen.field("keybound-scope").as_deref(), Some("approvals:read approvals:write"));
-    assert_eq!(seen.field("keybound-jkt"), Some(world.holder.public_key().thumbprint().to_string()));
-    assert!(seen.field("keybound-token-id").expect("a handle").starts_with("tok_"));
+    assert_eq!(
+        seen.field("keybound-client-id").as_deref(),
+        Some("client-7")
+    );
+    assert_eq!(
+        seen.field("keybound-scope").as_deref(),
+        Some("approvals:read approvals:write")
+    );
+    assert_eq!(
+        seen.field("keybound-jkt"),
+        Some(world.holder.public_key().thumbprint().to_string())
+    );
+    assert!(
+        seen.field("keybound-token-id")
+            .expect("a handle")
+            .starts_with("tok_")
+    );
     assert_eq!(seen.field("keybound-assertion"), None);
 
     ask(world.addr, world.signed("GET", "/silent")).await;
     let seen = world.upstream.last();
-    assert!(!seen.head.to_lowercase().contains("keybound-"), "{}", seen.head);
+    assert!(
+        !seen.head.to_lowercase().contains("keybound-"),
+        "{}",
+        seen.head
+    );
 
     ask(world.addr, world.signed("GET", "/keep")).await;
     let seen = world.upstream.last();
-    assert!(seen.field("authorization").expect("kept").starts_with("DPoP "));
+    assert!(
+        seen.field("authorization")
+            .expect("kept")
+            .starts_with("DPoP ")
+    );
     assert!(seen.field("dpop").is_some());
 }
 
@@ -257,7 +429,11 @@ async fn an_assertion_is_reused_for_its_token_and_never_outlives_it() {
         let scheme = format!("DPoP {token}");
         let request = world.request("GET", path, &[("Authorization", &scheme), ("DPoP", &proof)]);
         assert_eq!(ask(world.addr, request).await.status, 200);
-        world.upstream.last().field("keybound-assertion").expect("an assertion")
+        world
+            .upstream
+            .last()
+            .field("keybound-assertion")
+            .expect("an assertion")
     };
     let claims = |assertion: &str| -> serde_json::Value {
         let payload = assertion.split('.').nth(1).expect("payload");
@@ -267,15 +443,26 @@ async fn an_assertion_is_reused_for_its_token_and_never_outlives_it() {
     let expiry = |assertion: &str| claims(assertion)["exp"].as_u64().expect("exp");
     let first = assertion("/approvals", &token).await;
     assert_eq!(assertion("/approvals", &token).await, first, "reused");
-    assert_ne!(assertion("/approvals", &other).await, first, "not for another token");
+    assert_ne!(
+        assertion("/approvals", &other).await,
+        first,
+        "not for another token"
+    );
     let each = claims(&assertion("/each/x", &token).await);
-    assert_eq!((each["htm"].as_str(), each["htu"].as_str()), (Some("GET"), Some(&*format!("{}/each/x", world.url))));
+    assert_eq!(
+        (each["htm"].as_str(), each["htu"].as_str()),
+        (Some("GET"), Some(&*format!("{}/each/x", world.url)))
+    );
     assert_eq!(claims(&first).get("htu"), None);
     assert_eq!(expiry(&first), world.clock.now().as_secs() + 60);
     world.clock.advance_secs(56);
     let later = assertion("/approvals", &token).await;
     assert_ne!(later, first, "renewed before it expires");
-    assert_eq!(expiry(&later), world.clock.now().as_secs() + 34, "ends with the token");
+    assert_eq!(
+        expiry(&later),
+        world.clock.now().as_secs() + 34,
+        "ends with the token"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -285,18 +472,47 @@ async fn sc_096_sc_098_nonces_are_demanded_offered_and_taken() {
     let scheme = format!("DPoP {token}");
     let htu = format!("{}/nonce", world.url);
     let without = world.proof("GET", "/nonce", &token);
-    let answer = ask(world.addr, world.request("GET", "/nonce", &[("Authorization", &scheme), ("DPoP", &without)])).await;
+    let answer = ask(
+        world.addr,
+        world.request(
+            "GET",
+            "/nonce",
+            &[("Authorization", &scheme), ("DPoP", &without)],
+        ),
+    )
+    .await;
     assert_eq!(answer.status, 401);
-    assert!(answer.field("www-authenticate").expect("challenge").contains("use_dpop_nonce"));
+    assert!(
+        answer
+            .field("www-authenticate")
+            .expect("challenge")
+            .contains("use_dpop_nonce")
+    );
     assert_eq!(answer.field("cache-control").as_deref(), Some("no-store"));
     let nonce = answer.field("dpop-nonce").expect("a nonce");
     assert!(!nonce.contains(','), "exactly one");
     let with = world.proof_with(&world.holder, "GET", &htu, &token, Some(&nonce));
-    let answer = ask(world.addr, world.request("GET", "/nonce", &[("Authorization", &scheme), ("DPoP", &with)])).await;
+    let answer = ask(
+        world.addr,
+        world.request(
+            "GET",
+            "/nonce",
+            &[("Authorization", &scheme), ("DPoP", &with)],
+        ),
+    )
+    .await;
     assert_eq!(answer.status, 200);
     assert!(answer.field("dpop-nonce").is_some(), "also on success");
     let again = world.proof("GET", "/nonce", &token);
-    let answer = ask(world.addr, world.request("GET", "/nonce", &[("Authorization", &scheme), ("DPoP", &again)])).await;
+    let answer = ask(
+        world.addr,
+        world.request(
+            "GET",
+            "/nonce",
+            &[("Authorization", &scheme), ("DPoP", &again)],
+        ),
+    )
+    .await;
     assert_eq!(answer.status, 401, "a nonce once given stays demanded");
     // Not where it is not demanded, and not the upstream's own.
     let answer = ask(world.addr, world.signed("GET", "/approvals/fields")).await;
@@ -307,35 +523,89 @@ async fn sc_096_sc_098_nonces_are_demanded_offered_and_taken() {
 #[tokio::test(flavor = "multi_thread")]
 async fn sc_272_pages_can_read_the_challenge_when_cors_is_on() {
     let world = World::start_with(|setup| setup.cors = true).await;
-    let refused = ask(world.addr, world.request("GET", "/nonce", &[("Origin", PAGE)])).await;
+    let refused = ask(
+        world.addr,
+        world.request("GET", "/nonce", &[("Origin", PAGE)]),
+    )
+    .await;
     assert_eq!(refused.status, 401);
-    assert_eq!(refused.field("access-control-allow-origin").as_deref(), Some(PAGE));
-    let exposed = refused.field("access-control-expose-headers").expect("exposed");
-    assert!(exposed.contains("WWW-Authenticate") && exposed.contains("DPoP-Nonce"), "{exposed}");
-    let preflight = [("Origin", PAGE), ("Access-Control-Request-Method", "POST"), ("Access-Control-Request-Headers", "authorization,dpop")];
-    let answer = ask(world.addr, world.request("OPTIONS", "/approvals", &preflight)).await;
+    assert_eq!(
+        refused.field("access-control-allow-origin").as_deref(),
+        Some(PAGE)
+    );
+    let exposed = refused
+        .field("access-control-expose-headers")
+        .expect("exposed");
+    assert!(
+        exposed.contains("WWW-Authenticate") && exposed.contains("DPoP-Nonce"),
+        "{exposed}"
+    );
+    let preflight = [
+        ("Origin", PAGE),
+        ("Access-Control-Request-Method", "POST"),
+        ("Access-Control-Request-Headers", "authorization,dpop"),
+    ];
+    let answer = ask(
+        world.addr,
+        world.request("OPTIONS", "/approvals", &preflight),
+    )
+    .await;
     assert_eq!(answer.status, 204);
-    assert_eq!(answer.field("access-control-allow-methods").as_deref(), Some("POST"));
-    assert!(answer.field("access-control-allow-headers").expect("fields").contains("dpop"));
+    assert_eq!(
+        answer.field("access-control-allow-methods").as_deref(),
+        Some("POST")
+    );
+    assert!(
+        answer
+            .field("access-control-allow-headers")
+            .expect("fields")
+            .contains("dpop")
+    );
     assert!(world.upstream.requests().is_empty());
     // A preflight from elsewhere does not get in, and one that is none is checked like any.
-    let foreign = [("Origin", "https://evil.example"), ("Access-Control-Request-Method", "POST")];
-    assert_eq!(ask(world.addr, world.request("OPTIONS", "/approvals", &foreign)).await.status, 403);
-    let no_preflight = ask(world.addr, world.request("OPTIONS", "/reports", &[("Origin", PAGE)])).await;
+    let foreign = [
+        ("Origin", "https://evil.example"),
+        ("Access-Control-Request-Method", "POST"),
+    ];
+    assert_eq!(
+        ask(world.addr, world.request("OPTIONS", "/approvals", &foreign))
+            .await
+            .status,
+        403
+    );
+    let no_preflight = ask(
+        world.addr,
+        world.request("OPTIONS", "/reports", &[("Origin", PAGE)]),
+    )
+    .await;
     assert_eq!(no_preflight.status, 401);
     let mut signed = world.signed("GET", "/approvals");
     signed = signed.replacen("\r\n", &format!("\r\nOrigin: {PAGE}\r\n"), 1);
     let answer = ask(world.addr, signed).await;
     assert_eq!(answer.status, 200);
-    assert_eq!(answer.field("access-control-allow-origin").as_deref(), Some(PAGE));
+    assert_eq!(
+        answer.field("access-control-allow-origin").as_deref(),
+        Some(PAGE)
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_cors_no_page_gets_in() {
     let world = World::start().await;
-    let answer = ask(world.addr, world.request("GET", "/open", &[("Origin", PAGE)])).await;
-    assert_eq!((answer.status, answer.member("cause").as_str()), (403, "http.origin_foreign"));
-    let own = ask(world.addr, world.request("GET", "/open", &[("Origin", &world.url)])).await;
+    let answer = ask(
+        world.addr,
+        world.request("GET", "/open", &[("Origin", PAGE)]),
+    )
+    .await;
+    assert_eq!(
+        (answer.status, answer.member("cause").as_str()),
+        (403, "http.origin_foreign")
+    );
+    let own = ask(
+        world.addr,
+        world.request("GET", "/open", &[("Origin", &world.url)]),
+    )
+    .await;
     assert_eq!(own.status, 200);
     assert_eq!(own.field("access-control-allow-origin"), None);
 }
@@ -344,25 +614,54 @@ async fn without_cors_no_page_gets_in() {
 async fn metadata_names_each_resource_exactly() {
     let world = World::start().await;
     for (path, resource) in [
-        ("/.well-known/oauth-protected-resource", format!("{}/", world.url)),
-        ("/.well-known/oauth-protected-resource/reports", format!("{}/reports", world.url)),
+        (
+            "/.well-known/oauth-protected-resource",
+            format!("{}/", world.url),
+        ),
+        (
+            "/.well-known/oauth-protected-resource/reports",
+            format!("{}/reports", world.url),
+        ),
     ] {
         let answer = ask(world.addr, world.request("GET", path, &[])).await;
         assert_eq!(answer.status, 200);
-        assert_eq!(answer.field("content-type").as_deref(), Some("application/json"));
+        assert_eq!(
+            answer.field("content-type").as_deref(),
+            Some("application/json")
+        );
         let document: serde_json::Value = serde_json::from_slice(&answer.body).expect("json");
         assert_eq!(document["resource"], resource);
         assert_eq!(document["dpop_bound_access_tokens_required"], true);
-        assert_eq!(document["dpop_signing_alg_values_supported"], serde_json::json!(["ES256", "EdDSA"]));
-        assert!(document["authorization_servers"][0].as_str().expect("url").starts_with("http://127.0.0.1:"));
+        assert_eq!(
+            document["dpop_signing_alg_values_supported"],
+            serde_json::json!(["ES256", "EdDSA"])
+        );
+        assert!(
+            document["authorization_servers"][0]
+                .as_str()
+                .expect("url")
+                .starts_with("http://127.0.0.1:")
+        );
     }
     let challenge = ask(world.addr, world.request("GET", "/reports", &[])).await;
     let challenge = challenge.field("www-authenticate").expect("challenge");
-    let named = format!("resource_metadata=\"{}/.well-known/oauth-protected-resource/reports\"", world.url);
+    let named = format!(
+        "resource_metadata=\"{}/.well-known/oauth-protected-resource/reports\"",
+        world.url
+    );
     assert!(challenge.contains(&named), "{challenge}");
-    let keys = ask(world.addr, world.request("GET", "/.well-known/keybound-jwks", &[])).await;
+    let keys = ask(
+        world.addr,
+        world.request("GET", "/.well-known/keybound-jwks", &[]),
+    )
+    .await;
     let keys: serde_json::Value = serde_json::from_slice(&keys.body).expect("json");
-    assert!(keys["keys"][0]["kid"].as_str().expect("kid").starts_with("kb-"));
+    assert!(
+        keys["keys"][0]["kid"]
+            .as_str()
+            .expect("kid")
+            .starts_with("kb-")
+    );
     assert_eq!(keys["keys"][0].get("d"), None);
     assert!(world.upstream.requests().is_empty());
 }
@@ -375,8 +674,17 @@ async fn answers_keep_what_is_end_to_end() {
     for gone in ["x-hop", "keep-alive"] {
         assert_eq!(answer.field(gone), None, "{gone}");
     }
-    assert!(answer.field("x-request-id").expect("ours").starts_with("req_"));
-    let head = send(world.addr, world.request("HEAD", "/open/x", &[("Connection", "close")])).await;
+    assert!(
+        answer
+            .field("x-request-id")
+            .expect("ours")
+            .starts_with("req_")
+    );
+    let head = send(
+        world.addr,
+        world.request("HEAD", "/open/x", &[("Connection", "close")]),
+    )
+    .await;
     assert_eq!(head[0].status, 200);
     assert_eq!(head[0].field("content-length").as_deref(), Some("77"));
     assert!(head[0].body.is_empty());
@@ -396,6 +704,9 @@ async fn figures_and_readiness_show_what_happened() {
     }
     let checks = world.gateway.readiness();
     assert!(checks.iter().all(|check| check.ok), "{checks:?}");
-    let open = checks.iter().find(|check| check.name == "gateway.route open").expect("named");
+    let open = checks
+        .iter()
+        .find(|check| check.name == "gateway.route open")
+        .expect("named");
     assert!(open.detail.contains("enforcement is off"));
 }

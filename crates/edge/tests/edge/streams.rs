@@ -21,9 +21,18 @@ async fn open(world: &World, request: String, text: &str) -> (TcpStream, Vec<u8>
 }
 
 async fn read_until(stream: &mut TcpStream, received: &mut Vec<u8>, text: &str) {
-    while !received.windows(text.len()).any(|part| part == text.as_bytes()) {
-        let count = timeout(PATIENCE, stream.read_buf(received)).await.expect("in time");
-        assert!(count.expect("read") > 0, "ended: {}", String::from_utf8_lossy(received));
+    while !received
+        .windows(text.len())
+        .any(|part| part == text.as_bytes())
+    {
+        let count = timeout(PATIENCE, stream.read_buf(received))
+            .await
+            .expect("in time");
+        assert!(
+            count.expect("read") > 0,
+            "ended: {}",
+            String::from_utf8_lossy(received)
+        );
     }
 }
 
@@ -42,7 +51,10 @@ async fn sc_255_a_lock_cuts_the_open_streams_of_its_key_and_no_others() {
     let open_request = world.request("GET", "/open/stream", &[]);
     let (mut unbound, mut unbound_received) = open(&world, open_request, "first").await;
     let jkt = world.holder.public_key().thumbprint();
-    world.guard.revocations().apply(&Subject::Key(jkt), SignalEvent::Locked, None);
+    world
+        .guard
+        .revocations()
+        .apply(&Subject::Key(jkt), SignalEvent::Locked, None);
     let answer = rest(bound, received).await;
     assert_eq!(answer.body, b"first");
     assert!(!answer.is_complete, "cut, not ended");
@@ -53,9 +65,16 @@ async fn sc_255_a_lock_cuts_the_open_streams_of_its_key_and_no_others() {
 #[tokio::test(flavor = "multi_thread")]
 async fn sc_255_a_lock_of_somebody_else_cuts_nothing() {
     let world = World::start().await;
-    let (mut stream, mut received) = open(&world, world.signed("GET", "/approvals/stream"), "first").await;
-    let other = Subject::Identity { issuer: "https://other.example".into(), subject: "agent-7".into() };
-    world.guard.revocations().apply(&other, SignalEvent::Locked, None);
+    let (mut stream, mut received) =
+        open(&world, world.signed("GET", "/approvals/stream"), "first").await;
+    let other = Subject::Identity {
+        issuer: "https://other.example".into(),
+        subject: "agent-7".into(),
+    };
+    world
+        .guard
+        .revocations()
+        .apply(&other, SignalEvent::Locked, None);
     world.upstream.release();
     read_until(&mut stream, &mut received, "more").await;
 }
@@ -66,11 +85,18 @@ async fn sc_255_a_stream_ends_with_its_token() {
     let token = world.token_for(&format!("{}/", world.url), 1);
     let proof = world.proof("GET", "/approvals/stream", &token);
     let scheme = format!("DPoP {token}");
-    let request = world.request("GET", "/approvals/stream", &[("Authorization", &scheme), ("DPoP", &proof)]);
+    let request = world.request(
+        "GET",
+        "/approvals/stream",
+        &[("Authorization", &scheme), ("DPoP", &proof)],
+    );
     let (stream, received) = open(&world, request, "first").await;
     world.clock.advance_secs(2);
     let answer = rest(stream, received).await;
-    assert_eq!((answer.body.as_slice(), answer.is_complete), (&b"first"[..], false));
+    assert_eq!(
+        (answer.body.as_slice(), answer.is_complete),
+        (&b"first"[..], false)
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -82,10 +108,16 @@ async fn sc_255_a_lock_while_the_upstream_thinks_refuses_the_answer() {
         tokio::task::yield_now().await;
     }
     let jkt = world.holder.public_key().thumbprint();
-    world.guard.revocations().apply(&Subject::Key(jkt), SignalEvent::Locked, None);
+    world
+        .guard
+        .revocations()
+        .apply(&Subject::Key(jkt), SignalEvent::Locked, None);
     world.upstream.release();
     let answer = waiting.await.expect("client");
-    assert_eq!((answer.status, answer.member("cause").as_str()), (401, "key.locked"));
+    assert_eq!(
+        (answer.status, answer.member("cause").as_str()),
+        (401, "key.locked")
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -103,5 +135,7 @@ async fn a_client_that_leaves_ends_the_exchange_with_the_upstream() {
             }
         }
     };
-    timeout(PATIENCE, gone).await.expect("the upstream connection is closed");
+    timeout(PATIENCE, gone)
+        .await
+        .expect("the upstream connection is closed");
 }

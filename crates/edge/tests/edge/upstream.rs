@@ -99,11 +99,23 @@ impl Upstream {
                     return;
                 }
             }
-            let end = buffer.windows(4).position(|four| four == b"\r\n\r\n").expect("an end");
+            let end = buffer
+                .windows(4)
+                .position(|four| four == b"\r\n\r\n")
+                .expect("an end");
             let head = String::from_utf8_lossy(&buffer[..end]).into_owned();
             buffer.drain(..end + 4);
-            let mut received = Received { head, body: Vec::new(), connection: number };
-            let path = received.line().split(' ').nth(1).unwrap_or_default().to_owned();
+            let mut received = Received {
+                head,
+                body: Vec::new(),
+                connection: number,
+            };
+            let path = received
+                .line()
+                .split(' ')
+                .nth(1)
+                .unwrap_or_default()
+                .to_owned();
             if path.ends_with("/early") {
                 self.note(received);
                 let _ = stream.write_all(&ok(b"early")).await;
@@ -124,7 +136,9 @@ impl Upstream {
 
     async fn read(&self, stream: &mut TcpStream, number: usize, buffer: &mut Vec<u8>) -> bool {
         let mut part = [0; 4096];
-        let Ok(count) = stream.read(&mut part).await else { return false };
+        let Ok(count) = stream.read(&mut part).await else {
+            return false;
+        };
         buffer.extend_from_slice(&part[..count]);
         self.raw.lock().expect("lock")[number].extend_from_slice(&part[..count]);
         count > 0
@@ -137,12 +151,16 @@ impl Upstream {
     /// Takes the body when all of it is there.
     fn take_body(&self, received: &mut Received, buffer: &mut Vec<u8>) -> bool {
         if received.field("transfer-encoding").is_some() {
-            let Some((body, used)) = unchunk(buffer) else { return false };
+            let Some((body, used)) = unchunk(buffer) else {
+                return false;
+            };
             received.body = body;
             buffer.drain(..used);
             return true;
         }
-        let length = received.field("content-length").map_or(0, |text| text.parse().expect("number"));
+        let length = received
+            .field("content-length")
+            .map_or(0, |text| text.parse().expect("number"));
         if buffer.len() < length {
             return false;
         }
@@ -198,7 +216,9 @@ impl Upstream {
                 stream.write_all(answer).await
             }
             _ if received.line().starts_with("HEAD ") => {
-                stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 77\r\n\r\n").await
+                stream
+                    .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 77\r\n\r\n")
+                    .await
             }
             _ => {
                 let echo = [received.line().as_bytes(), b"\n", &received.body].concat();

@@ -93,7 +93,10 @@ impl World {
             url: origin.clone(),
             issuers: vec![HttpUrl::parse(&issuer_url).expect("url")],
             proof_algorithms: AlgorithmSet::PROOF_DEFAULT,
-            routes: routes(&url, &Origin::parse(&format!("http://{forward_to}")).expect("origin")),
+            routes: routes(
+                &url,
+                &Origin::parse(&format!("http://{forward_to}")).expect("origin"),
+            ),
             assertion_key: Some(Arc::clone(&gateway_key)),
             cors: setup.cors.then(|| CorsConfig {
                 origins: vec![page],
@@ -165,7 +168,13 @@ impl World {
 
     /// A fresh proof by the holder for a path of the gateway.
     pub(crate) fn proof(&self, method: &str, path: &str, token: &str) -> String {
-        self.proof_with(&self.holder, method, &format!("{}{path}", self.url), token, None)
+        self.proof_with(
+            &self.holder,
+            method,
+            &format!("{}{path}", self.url),
+            token,
+            None,
+        )
     }
 
     pub(crate) fn proof_with(
@@ -193,7 +202,14 @@ impl World {
     pub(crate) fn signed(&self, method: &str, path: &str) -> String {
         let token = self.token();
         let proof = self.proof(method, path, &token);
-        self.request(method, path, &[("Authorization", &format!("DPoP {token}")), ("DPoP", &proof)])
+        self.request(
+            method,
+            path,
+            &[
+                ("Authorization", &format!("DPoP {token}")),
+                ("DPoP", &proof),
+            ],
+        )
     }
 
     /// A request with these fields and no body.
@@ -243,7 +259,9 @@ fn routes(url: &str, upstream: &Origin) -> Vec<RouteConfig> {
     each.identity = IdentityForm::AssertionPerRequest;
     let mut keep = route("keep", &root);
     keep.forward_credentials = true;
-    vec![open, small, approvals, reports, nonce, plain, silent, each, keep]
+    vec![
+        open, small, approvals, reports, nonce, plain, silent, each, keep,
+    ]
 }
 
 /// Publishes the issuer's key; gives the issuer's URL.
