@@ -184,6 +184,7 @@ pub(crate) fn failure(error: HolderError) -> Failure {
         }
         HolderError::Refused { .. } => Failure::refused(message)
             .next("the operator sees the cause with `keybound events tail`"),
+        HolderError::Redirected { .. } => Failure::refused(message),
         HolderError::MetadataMissing { .. } => Failure::not_found(message),
         HolderError::NotBound { .. }
         | HolderError::IssuerMismatch { .. }

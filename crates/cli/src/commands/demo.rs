@@ -36,7 +36,7 @@ pub(crate) struct DemoArguments {}
 
 pub(crate) fn run(_: &DemoArguments, context: &Context) -> Outcome {
     logging::start(context, LevelFilter::OFF);
-    let directory = Temporary::make()?;
+    let directory = Temporary::make(context)?;
     context.serve(async {
         let mut teller = Teller::new(context.output);
         teller.opening()?;
@@ -96,9 +96,11 @@ struct Temporary {
 }
 
 impl Temporary {
-    fn make() -> Result<Self, Failure> {
+    fn make(context: &Context) -> Result<Self, Failure> {
+        let temporary = context.environment.path("TMPDIR");
+        let temporary = temporary.unwrap_or_else(|| PathBuf::from("/tmp"));
         let name = format!("keybound-demo-{}", super::proof::random_text()?);
-        let path = std::env::temp_dir().join(name);
+        let path = temporary.join(name);
         crate::config::secret::make_private_directory(&path)
             .map_err(|error| crate::input::unwritable(&path, &error))?;
         Ok(Self { path })

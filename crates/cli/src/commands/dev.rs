@@ -172,10 +172,8 @@ impl DevAddresses {
                 format!("keybound lock token tok_…{operator}"),
             ),
             (
-                "stop a key, with every token it has or could get",
-                format!(
-                    "keybound lock key \"$(keybound token get --json {approvals} | jq -r .jkt)\"{operator}"
-                ),
+                "stop a key, with every token it has or could get (its thumbprint is the jkt)",
+                format!("keybound lock key JKT{operator}"),
             ),
         ]
     }

@@ -44,7 +44,7 @@ pub(crate) struct TailArguments {
     kind: Option<String>,
 
     /// Only events about this key
-    #[arg(long)]
+    #[arg(long, allow_hyphen_values = true)]
     jkt: Option<String>,
 
     /// Only events about this token (`tok_…`)

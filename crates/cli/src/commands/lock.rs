@@ -46,16 +46,22 @@ pub(crate) enum Subject {
     /// One token
     Token {
         /// Its handle `tok_…`, or `sha256:` and the hash of its text
+        // Base64url may begin with a hyphen, and so may a subject.
+        #[arg(allow_hyphen_values = true)]
         value: String,
     },
     /// A key, with every token bound to it
     Key {
         /// Its thumbprint (jkt)
+        // Base64url may begin with a hyphen, and so may a subject.
+        #[arg(allow_hyphen_values = true)]
         value: String,
     },
     /// An identity, with every token about it
     Identity {
         /// The `sub` of its tokens
+        // Base64url may begin with a hyphen, and so may a subject.
+        #[arg(allow_hyphen_values = true)]
         value: String,
 
         /// The issuer of those tokens [default: the control plane's own]

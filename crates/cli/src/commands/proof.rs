@@ -57,7 +57,7 @@ pub(crate) struct NewArguments {
     token: Option<Input>,
 
     /// The server's nonce
-    #[arg(long)]
+    #[arg(long, allow_hyphen_values = true)]
     nonce: Option<String>,
 
     /// The Unix time to put into the proof, in seconds [default: now]
@@ -85,7 +85,7 @@ pub(crate) struct CheckArguments {
     token: Option<Input>,
 
     /// The nonce the server had given
-    #[arg(long)]
+    #[arg(long, allow_hyphen_values = true)]
     nonce: Option<String>,
 
     /// When the proof was received, as Unix time in seconds [default: now]

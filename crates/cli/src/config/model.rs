@@ -247,6 +247,17 @@ pub(crate) struct GatewaySection {
     /// with mode 0700 when missing.
     #[serde(default = "gateway_state_dir")]
     pub state_dir: String,
+    /// Largest request body that is forwarded, in bytes.
+    #[serde(default = "max_body_bytes")]
+    pub max_body_bytes: u32,
+    /// How long an upstream may take to begin its answer: `1s` to `1h`. Then
+    /// 504.
+    #[serde(default = "upstream_timeout")]
+    pub upstream_timeout: String,
+    /// Browser origins whose pages may call through the gateway and read its
+    /// answers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cors_origins: Vec<String>,
     /// Key that signs `Keybound-Assertion`: `file:` and a path. By default one is
     /// made at the first start and kept in `state_dir`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -431,6 +442,14 @@ fn gateway_listen() -> String {
 
 fn gateway_state_dir() -> String {
     "/var/lib/keybound/gateway".to_owned()
+}
+
+fn upstream_timeout() -> String {
+    "60s".to_owned()
+}
+
+const fn max_body_bytes() -> u32 {
+    16 * 1024 * 1024
 }
 
 fn revocation_max_age() -> String {

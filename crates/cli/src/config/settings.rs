@@ -44,6 +44,8 @@ pub(crate) struct IssuerSettings {
     pub(crate) listen: SocketAddr,
     /// What it is told.
     pub(crate) config: IssuerConfig,
+    /// Browser origins that are let in.
+    pub(crate) cors_origins: Vec<Origin>,
 }
 
 /// The control plane.
@@ -75,6 +77,12 @@ pub(crate) struct GatewaySettings {
     pub(crate) nonce_secret: Secret32,
     /// Where cursor, view and spool are kept.
     pub(crate) state_dir: PathBuf,
+    /// Largest request body, in bytes.
+    pub(crate) max_body_bytes: u64,
+    /// How long an upstream may take to begin its answer, in seconds.
+    pub(crate) upstream_timeout: u64,
+    /// Browser origins that are let in.
+    pub(crate) cors_origins: Vec<Origin>,
     /// Signs assertions; one of the gateway's own is made when absent.
     pub(crate) assertion_key: Option<Arc<dyn Signer>>,
     /// Which proofs are accepted.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use keybound_custody::SoftwareKey;
 use keybound_edge::gateway::{
-    Enforcement, Gateway, GatewayConfig, IdentityForm, RouteConfig, UpstreamTimeouts,
+    CorsConfig, Enforcement, Gateway, GatewayConfig, IdentityForm, RouteConfig, UpstreamTimeouts,
 };
 use keybound_edge::listener::Bound;
 use keybound_edge::signals::{FollowConfig, Follower, deliver_events};
@@ -139,11 +139,22 @@ fn gateway_config(
             .map(|route| route_config(route, manner))
             .collect(),
         assertion_key: key,
-        cors: None,
+        cors: cors(&settings.cors_origins),
         identity_fields: Vec::new(),
-        timeouts: UpstreamTimeouts::default(),
+        timeouts: UpstreamTimeouts {
+            head: Duration::from_secs(settings.upstream_timeout),
+            ..UpstreamTimeouts::default()
+        },
         error_detail: manner.error_detail,
     }
+}
+
+fn cors(origins: &[Origin]) -> Option<CorsConfig> {
+    (!origins.is_empty()).then(|| CorsConfig {
+        origins: origins.to_vec(),
+        request_fields: Vec::new(),
+        max_age: Duration::from_secs(600),
+    })
 }
 
 fn route_config(settings: &RouteSettings, manner: Manner) -> RouteConfig {

@@ -120,6 +120,7 @@ impl Local {
             issuer: Some(IssuerSettings {
                 listen: addresses.issuer,
                 config: issuer(addresses, &keys)?,
+                cors_origins: Vec::new(),
             }),
             gateway: Some(gateway(addresses, &keys, directory)?),
             control: Some(ControlSettings {
@@ -276,6 +277,9 @@ fn gateway(
         replay_per_key: 50_000,
         nonce_secret: keys.nonce.clone(),
         state_dir: directory.join("gateway"),
+        max_body_bytes: 16 * 1024 * 1024,
+        upstream_timeout: 60,
+        cors_origins: Vec::new(),
         assertion_key: None,
         profile: Profile::default(),
         control: Some(GatewayControlSettings {

@@ -29,7 +29,8 @@ pub(crate) fn start(context: &Context, default: LevelFilter) {
         .with_writer(std::io::stderr)
         .with_target(false);
     let started = if std::io::stderr().is_terminal() {
-        let ansi = context.environment.text("NO_COLOR").is_none();
+        let choice = anstream::AutoStream::choice(&std::io::stderr());
+        let ansi = choice != anstream::ColorChoice::Never;
         tracing::subscriber::set_global_default(builder.with_ansi(ansi).finish())
     } else {
         let json = builder

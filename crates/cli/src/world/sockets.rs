@@ -26,46 +26,31 @@ impl Sockets {
         error_detail: ErrorDetail,
     ) -> Result<Self, Failure> {
         let mut sockets = Self::default();
+        let listener = |addr, kind, origin: &Origin| {
+            let mut config = ListenerConfig::new(addr, kind, vec![origin.clone()]);
+            config.error_detail = error_detail;
+            config
+        };
         if let Some(issuer) = &settings.issuer {
-            let origin = issuer.config.url.origin().clone();
-            sockets.issuer = Some(
-                bind(
-                    issuer.listen,
-                    ListenerKind::Issuer,
-                    vec![origin],
-                    error_detail,
-                )
-                .await?,
-            );
+            let origin = issuer.config.url.origin();
+            let mut config = listener(issuer.listen, ListenerKind::Issuer, origin);
+            config.web_origins.clone_from(&issuer.cors_origins);
+            sockets.issuer = Some(bind(config).await?);
         }
         if let Some(gateway) = &settings.gateway {
-            let origin = gateway.url.clone();
-            sockets.gateway = Some(
-                bind(
-                    gateway.listen,
-                    ListenerKind::Gateway,
-                    vec![origin],
-                    error_detail,
-                )
-                .await?,
-            );
+            let mut config = listener(gateway.listen, ListenerKind::Gateway, &gateway.url);
+            config.web_origins.clone_from(&gateway.cors_origins);
+            config.limits.body_bytes = gateway.max_body_bytes;
+            sockets.gateway = Some(bind(config).await?);
         }
         if let Some(control) = &settings.control {
-            let origin = control.url.clone();
-            sockets.control = Some(
-                bind(
-                    control.listen,
-                    ListenerKind::Control,
-                    vec![origin],
-                    error_detail,
-                )
-                .await?,
-            );
+            let config = listener(control.listen, ListenerKind::Control, &control.url);
+            sockets.control = Some(bind(config).await?);
         }
         if let Some(listen) = settings.management {
             let origins = loopback_origins(listen);
-            sockets.management =
-                Some(bind(listen, ListenerKind::Management, origins, error_detail).await?);
+            let config = ListenerConfig::new(listen, ListenerKind::Management, origins);
+            sockets.management = Some(bind(config).await?);
         }
         Ok(sockets)
     }
@@ -73,15 +58,8 @@ impl Sockets {
     /// Binds the demo upstream.
     pub(crate) async fn bind_upstream(&mut self, listen: SocketAddr) -> Result<(), Failure> {
         let origins = loopback_origins(listen);
-        self.upstream = Some(
-            bind(
-                listen,
-                ListenerKind::DemoUpstream,
-                origins,
-                ErrorDetail::Full,
-            )
-            .await?,
-        );
+        let config = ListenerConfig::new(listen, ListenerKind::DemoUpstream, origins);
+        self.upstream = Some(bind(config).await?);
         Ok(())
     }
 }
@@ -100,14 +78,7 @@ pub(crate) async fn free_ports<const COUNT: usize>() -> Result<[SocketAddr; COUN
     Ok(found)
 }
 
-async fn bind(
-    addr: SocketAddr,
-    kind: ListenerKind,
-    origins: Vec<Origin>,
-    error_detail: ErrorDetail,
-) -> Result<Bound, Failure> {
-    let mut config = ListenerConfig::new(addr, kind, origins);
-    config.error_detail = error_detail;
+async fn bind(config: ListenerConfig) -> Result<Bound, Failure> {
     Listener::bind(config).await.map_err(|error| {
         let failure = Failure::lifecycle(chain(&error));
         match error {

@@ -233,6 +233,24 @@ fn init_writes_private_files_and_overwrites_nothing() {
 }
 
 #[test]
+fn a_variable_may_hold_the_whole_configuration() {
+    let home = edited(|toml| toml);
+    let toml = fs::read_to_string(home.path("keybound.toml")).expect("reads");
+    fs::remove_file(home.path("keybound.toml")).expect("removes it");
+    home.run_with(&["config", "validate"], &[("KEYBOUND_CONFIG_TOML", &toml)])
+        .ends_with(0);
+    let typo = toml.replace("[control]", "[contrl]");
+    let ended = home
+        .run_with(&["config", "validate"], &[("KEYBOUND_CONFIG_TOML", &typo)])
+        .ends_with(2);
+    assert!(
+        ended.stderr.contains("KEYBOUND_CONFIG_TOML:")
+            && ended.stderr.contains("did you mean `control`?"),
+        "{ended:?}"
+    );
+}
+
+#[test]
 fn the_schema_knows_every_section() {
     let schema = Home::new().run(&["config", "schema"]).ends_with(0).json();
     for section in ["store", "issuer", "gateway", "control", "management"] {

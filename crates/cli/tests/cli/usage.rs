@@ -48,6 +48,22 @@ fn a_secret_cannot_be_given_as_an_argument() {
 }
 
 #[test]
+fn a_thumbprint_may_begin_with_a_hyphen() {
+    let jkt = "-dtfBAgc3Q8bcQ9AOcTsaLBZL7yv9ALrrTxqQrHRG7_";
+    for arguments in [
+        ["lock", "key", jkt, "--reason", "x", "--json"].as_slice(),
+        &["unlock", "key", jkt, "--json"],
+        &["lock", "identity", jkt, "--json"],
+        &["events", "tail", "--jkt", jkt, "--json"],
+    ] {
+        // Nobody said who the operator is; that is as far as it gets here.
+        let failure = Home::new().run(arguments).ends_with(2).failure();
+        let message = failure["message"].as_str().expect("says why");
+        assert!(message.contains("no profile"), "{message}");
+    }
+}
+
+#[test]
 fn there_is_no_colour_without_a_terminal() {
     for arguments in [["--help"].as_slice(), &["version"], &["attack"]] {
         let ended = Home::new().run(arguments);

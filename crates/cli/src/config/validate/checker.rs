@@ -111,6 +111,16 @@ impl<'a> Checker<'a> {
         self.confidential(key, &origin).then_some(origin)
     }
 
+    /// A list of origins.
+    pub(super) fn origins(&mut self, key: &str, texts: &[String]) -> Option<Vec<Origin>> {
+        let checked: Vec<_> = texts
+            .iter()
+            .enumerate()
+            .map(|(position, text)| self.origin(&format!("{key}[{position}]"), text))
+            .collect();
+        checked.into_iter().collect()
+    }
+
     /// Where requests are forwarded: any origin, for it is the operator's own
     /// network.
     pub(super) fn upstream(&mut self, key: &str, text: &str) -> Option<Origin> {

@@ -1,6 +1,6 @@
 //! The section `[gateway]`.
 
-use keybound_proto::uri::{Origin, request_target};
+use keybound_proto::uri::request_target;
 
 use super::checker::Checker;
 use crate::config::model::{
@@ -38,6 +38,12 @@ pub(super) fn check(
     let control = control(checker, section.control.as_ref());
     let issuers = issuers(checker, section);
     let routes = routes(checker, section);
+    let cors_origins = checker.origins("gateway.cors_origins", &section.cors_origins);
+    let upstream_timeout = checker.duration(
+        "gateway.upstream_timeout",
+        &section.upstream_timeout,
+        1..=3_600,
+    );
     capacity(checker, section);
     Some(GatewaySettings {
         url: url?,
@@ -48,6 +54,9 @@ pub(super) fn check(
         replay_per_key: usize::try_from(section.replay_per_key).ok()?,
         nonce_secret: nonce_secret?.map_or_else(random32, Some)?,
         state_dir: checker.loaded().resolve(&section.state_dir),
+        max_body_bytes: section.max_body_bytes.into(),
+        upstream_timeout: upstream_timeout?,
+        cors_origins: cors_origins?,
         assertion_key,
         profile: profile?,
         control: control?,
@@ -141,12 +150,7 @@ fn issuer(
         Some(text) => Some(checker.url(&format!("{key}.jwks_uri"), text)?),
         None => None,
     };
-    let origins: Option<Vec<Origin>> = section
-        .jwks_origins
-        .iter()
-        .enumerate()
-        .map(|(position, text)| checker.origin(&format!("{key}.jwks_origins[{position}]"), text))
-        .collect();
+    let origins = checker.origins(&format!("{key}.jwks_origins"), &section.jwks_origins);
     Some(GatewayIssuerSettings {
         url: url?,
         algorithms: algorithms?,

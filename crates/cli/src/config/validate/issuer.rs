@@ -34,7 +34,7 @@ pub(super) fn check(checker: &mut Checker<'_>, section: &IssuerSection) -> Optio
     let registration = registration(checker, &section.registration);
     let resources = resources(checker, section);
     let clients = clients(checker, section);
-    let cors_origins = cors_origins(checker, section);
+    let cors_origins = checker.origins("issuer.cors_origins", &section.cors_origins);
     Some(IssuerSettings {
         listen: listen?,
         config: IssuerConfig {
@@ -53,8 +53,13 @@ pub(super) fn check(checker: &mut Checker<'_>, section: &IssuerSection) -> Optio
             assertion_algorithms: IssuerConfig::DEFAULT_ASSERTION_ALGORITHMS,
             nonce: nonce?,
             error_detail: ErrorDetail::Minimal,
-            cors_origins: cors_origins?,
+            cors_origins: cors_origins
+                .iter()
+                .flatten()
+                .map(ToString::to_string)
+                .collect(),
         },
+        cors_origins: cors_origins?,
     })
 }
 
@@ -139,19 +144,6 @@ fn registration_token(
     };
     let text = checker.private_text("issuer.registration.token_file", file)?;
     Some(SecretDigest::of(text.as_bytes()))
-}
-
-fn cors_origins(checker: &mut Checker<'_>, section: &IssuerSection) -> Option<Vec<String>> {
-    let checked: Vec<Option<String>> = section
-        .cors_origins
-        .iter()
-        .enumerate()
-        .map(|(position, text)| {
-            let origin = checker.origin(&format!("issuer.cors_origins[{position}]"), text)?;
-            Some(origin.to_string())
-        })
-        .collect();
-    checked.into_iter().collect()
 }
 
 /// The listed resources, and those of gateway and control in the same file.
