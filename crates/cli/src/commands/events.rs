@@ -135,9 +135,11 @@ async fn start(operator: &Operator) -> Result<u64, Failure> {
 }
 
 fn kind(text: &str) -> Result<String, String> {
-    EventKind::from_name(text)
-        .map(|kind| kind.as_str().to_owned())
-        .ok_or_else(|| "no such kind of event; docs/reference/events.md lists them".to_owned())
+    let known = EventKind::from_name(text).map(|kind| kind.as_str().to_owned());
+    known.ok_or_else(|| {
+        let names: Vec<&str> = EventKind::ALL.iter().map(|kind| kind.as_str()).collect();
+        format!("one of: {}", names.join(", "))
+    })
 }
 
 /// Events asked for at once.

@@ -36,10 +36,10 @@ pub(crate) enum TokenCommand {
         #[arg(default_value = "-")]
         token: Input,
     },
-    /// Ask the issuer about a token (RFC 7662)
+    /// Ask the issuer about a token (RFC 7662), or control by its handle, as the operator
     #[command(after_help = codes(&[Exit::Authentication, Exit::Refused, Exit::Unreachable, Exit::Server]))]
     Introspect(remote::IntrospectArguments),
-    /// Revoke a token of one's own at its issuer (RFC 7009)
+    /// Revoke a token: one's own at its issuer (RFC 7009), or any by its handle, as the operator
     #[command(after_help = codes(&[Exit::Authentication, Exit::Refused, Exit::Unreachable, Exit::Server]))]
     Revoke(remote::RevokeArguments),
 }
