@@ -81,6 +81,8 @@ export async function keybound(args, { env = {}, input = '' } = {}) {
   let stderr = '';
   child.stdout.on('data', (chunk) => (stdout += chunk));
   child.stderr.on('data', (chunk) => (stderr += chunk));
+  // A command that reads no input may end before it is offered any.
+  child.stdin.on('error', () => {});
   child.stdin.end(input);
   const [code, signal] = await once(child, 'close');
   return { code, signal, stdout, stderr };

@@ -2,11 +2,12 @@
 // so that any other resource server can.
 
 import assert from 'node:assert/strict';
+import { rm } from 'node:fs/promises';
 import { after, before, describe, test } from 'node:test';
 import * as jose from 'jose';
 import * as oauth from 'oauth4webapi';
 import { boundToken } from '../lib/client.mjs';
-import { startDev } from '../lib/keybound.mjs';
+import { keybound, startDev, temporaryDirectory } from '../lib/keybound.mjs';
 import { newKey, proof } from '../lib/proof.mjs';
 
 const loopback = { [oauth.allowInsecureRequests]: true };
@@ -96,5 +97,21 @@ describe('jose as a resource server for our tokens', () => {
   test('an independent resource server accepts the token with its key\'s proof', async () => {
     const claims = await decide(await headersWith(issued.key));
     assert.equal(claims.cnf.jkt, issued.key.jkt);
+  });
+
+  test('an independent resource server accepts what our holder signs, for that request only', async () => {
+    const home = await temporaryDirectory();
+    const url = `${world.gateway}/approvals`;
+    const printed = await keybound(['request', '--offline', 'GET', url], {
+      env: { XDG_DATA_HOME: home },
+    });
+    await rm(home, { recursive: true, force: true });
+    assert.equal(printed.code, 0, printed.stderr);
+    const field = (name) => new RegExp(`^${name}: (.*)$`, 'im').exec(printed.stdout)?.[1];
+    const headers = { authorization: field('authorization'), dpop: field('dpop') };
+    const claims = await decide(headers);
+    const { jwk } = jose.decodeProtectedHeader(headers.dpop);
+    assert.equal(claims.cnf.jkt, await jose.calculateJwkThumbprint(jwk));
+    await assert.rejects(decide(headers, 'DELETE'));
   });
 });
