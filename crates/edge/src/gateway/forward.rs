@@ -1,10 +1,11 @@
 //! Sending upstream: one function, and it wants a [`Permitted`].
 
-use http::{Request, Response, Uri, Version};
+use http::{Method, Request, Response, Uri, Version};
+use keybound_guard::RequestFacts;
 use keybound_proto::cause::Cause;
 use keybound_proto::rejection::Rejection;
 use keybound_proto::uri::Htu;
-use keybound_proto::verify::{Permitted, Verified};
+use keybound_proto::verify::{HeaderField, Permitted, Presented, Verified};
 use tokio::sync::watch;
 
 use super::assertion::{Audience, Target, set_identity};
@@ -35,6 +36,7 @@ impl Inner {
         request: Request<RequestBody>,
     ) -> Result<Response<GatewayBody>, Rejection> {
         let route = passage.route;
+        let method = request.method().clone();
         let mut upstream_request = self.prepare(&passage, request);
         let mut permission = None;
         if let Permitted::Bound(caller) = &permitted {
@@ -49,8 +51,10 @@ impl Inner {
             .send(upstream_request)
             .await
             .map_err(|error| refusal_of(&error))?;
-        if let Some(cause) = permission.as_mut().and_then(Permission::has_ended) {
-            return Err(Rejection::new(cause));
+        let ended = permission.as_mut().and_then(Permission::has_ended);
+        if let (Some(cause), Permitted::Bound(caller)) = (ended, &permitted) {
+            let place = (route, passage.facts, passage.target);
+            return Err(self.refuse_late(caller, cause, &method, place));
         }
         let (mut head, incoming) = response.into_parts();
         strip_response(&mut head.headers);
@@ -60,6 +64,33 @@ impl Inner {
             head,
             GatewayBody::upstream(incoming, lease, permission),
         ))
+    }
+
+    /// A refusal after the check: the token was withheld while the upstream made its answer. It
+    /// leaves the same event as one that the check itself found.
+    fn refuse_late(
+        &self,
+        caller: &Verified,
+        cause: Cause,
+        method: &Method,
+        (route, facts, target): (&Route, &Facts, Option<&Htu>),
+    ) -> Rejection {
+        let Some(target) = target else {
+            return Rejection::new(cause);
+        };
+        let presented = Presented {
+            method: method.as_str(),
+            target,
+            authorization: HeaderField::Absent,
+            proof: HeaderField::Absent,
+        };
+        let peer = facts.peer.map(|peer| peer.to_string());
+        let recorded = RequestFacts {
+            request_id: Some(facts.request_id()),
+            peer: peer.as_deref(),
+        };
+        self.guard
+            .refuse_late(caller, cause, &presented, &route.check, &recorded)
     }
 
     /// The request for the upstream, without anybody's identity.

@@ -71,7 +71,7 @@ impl Facts {
         }
     }
 
-    fn request_id(&self) -> &str {
+    pub(super) fn request_id(&self) -> &str {
         self.request_id.as_ref().map_or("", RequestId::as_str)
     }
 }

@@ -207,7 +207,7 @@ async fn sc_270_f_14_floods_end_the_connection() {
         ("frame", large),
     ] {
         let sender = raw::connect(world.addr).await;
-        assert!(sender.is_ended_by(&flood).await, "{name}");
+        assert!(sender.ends_by(&flood).await, "{name}");
     }
     // Settings that all want an answer are work, but no reason to fail.
     let mut sender = raw::connect(world.addr).await;
@@ -313,7 +313,7 @@ mod raw {
         }
 
         /// Sends a flood without reading; whether the server ends the connection.
-        pub(super) async fn is_ended_by(self, flood: &[u8]) -> bool {
+        pub(super) async fn ends_by(self, flood: &[u8]) -> bool {
             let (mut reading, mut writing) = self.stream.into_split();
             let writing = async move {
                 // Fails, or stalls until the server gives up on it.

@@ -245,7 +245,10 @@ async fn limited_server() {
     let bound = Listener::bind(config("127.0.0.1:0")).await.expect("bind");
     let addr = bound.local_addr();
     let bound = bound.with_origin(Origin::parse(&format!("http://{addr}")).expect("origin"));
-    println!("listening on {addr}");
+    use std::io::Write as _;
+    let mut output = std::io::stdout();
+    writeln!(output, "listening on {addr}").expect("told");
+    output.flush().expect("flushed");
     let (_trigger, shutdown) = Shutdown::new();
     let hello = axum::routing::get(|| std::future::ready("hello"));
     bound

@@ -9,6 +9,7 @@ mod framing;
 mod gateway;
 mod http2;
 mod listener;
+mod passage;
 mod streams;
 mod upstream;
 mod world;

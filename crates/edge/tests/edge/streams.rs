@@ -118,6 +118,12 @@ async fn sc_255_a_lock_while_the_upstream_thinks_refuses_the_answer() {
         (answer.status, answer.member("cause").as_str()),
         (401, "key.locked")
     );
+    let events = world.sink.take();
+    let recorded: Vec<_> = events.iter().map(|event| event.cause.as_deref()).collect();
+    assert_eq!(recorded, [Some("key.locked")]);
+    assert_eq!(events[0].jkt, Some(jkt.to_string()));
+    assert_eq!(events[0].path.as_deref(), Some("/approvals/slow"));
+    assert_eq!(events[0].request_id, Some(answer.member("request_id")));
 }
 
 #[tokio::test(flavor = "multi_thread")]
