@@ -22,6 +22,8 @@
 //! Not here: sharing between nodes and surviving a restart. Records live in
 //! this process; the epoch rule keeps a restart from opening a window.
 
+use std::ops::DerefMut;
+
 use keybound_proto::cause::Cause;
 use keybound_proto::time::UnixTime;
 use keybound_proto::verify::{Recorded, ReplayQuery};
@@ -80,7 +82,7 @@ pub struct ReplayStart {
 
 /// The log. Shared by reference; every method takes `&self`.
 pub struct ReplayLog {
-    shards: Box<[Mutex<Shard>]>,
+    shards: Box<[Shard]>,
     senders: Senders,
     /// Records held, ended ones that are not dropped yet included.
     held: AtomicUsize,
@@ -117,12 +119,14 @@ struct Shape {
     cells: usize,
 }
 
-/// Tables per shard: many small tables grow one at a time.
-const TABLES: usize = 8;
+/// One slice of the key space, on cache lines of its own.
+#[repr(align(64))]
+struct Shard(Mutex<Table>);
 
-#[derive(Debug, Default)]
-struct Shard {
-    tables: [Table; TABLES],
+impl Shard {
+    fn lock(&self) -> impl DerefMut<Target = Table> {
+        self.0.lock()
+    }
 }
 
 impl ReplayLog {
@@ -130,7 +134,7 @@ impl ReplayLog {
     #[must_use]
     pub fn new(config: &ReplayConfig, start: ReplayStart) -> Self {
         let shape = Shape {
-            shards: 64,
+            shards: 256,
             cells: 1 << 14,
         };
         Self::with_shape(config, start, shape)
@@ -142,7 +146,7 @@ impl ReplayLog {
         let issued_after = start.now.plus(start.ahead).plus(EPOCH_SKEW).as_secs();
         Self {
             shards: (0..shape.shards.max(1))
-                .map(|_| Mutex::new(Shard::default()))
+                .map(|_| Shard(Mutex::new(Table::default())))
                 .collect(),
             senders: Senders::new(config.per_sender, window, shape.cells, start.random),
             held: AtomicUsize::new(0),
@@ -212,11 +216,10 @@ impl ReplayLog {
     /// Memory the log takes now, bytes, without the allocator's own overhead.
     #[must_use]
     pub fn approximate_bytes(&self) -> usize {
-        let tables = self.shards.iter().map(|shard| {
-            let shard = shard.lock();
-            let bytes = shard.tables.iter().map(Table::allocated_bytes);
-            bytes.fold(size_of::<Mutex<Shard>>(), usize::saturating_add)
-        });
+        let tables = self
+            .shards
+            .iter()
+            .map(|shard| size_of::<Shard>().saturating_add(shard.lock().allocated_bytes()));
         tables.fold(self.senders.allocated_bytes(), usize::saturating_add)
     }
 
@@ -225,11 +228,14 @@ impl ReplayLog {
     pub fn sweep(&self, now: UnixTime) {
         let current = Bucket::of(now.as_secs());
         for shard in &self.shards {
-            let mut shard = shard.lock();
-            for table in &mut shard.tables {
-                self.sweep_table(table, current);
-            }
+            self.sweep_table(&mut shard.lock(), current);
         }
+    }
+
+    fn shard(&self, key: u128) -> Option<&Shard> {
+        let mask = u128::try_from(self.shards.len().checked_sub(1)?).ok()?;
+        let index = usize::try_from((key >> SHARD_SHIFT) & mask).ok()?;
+        self.shards.get(index)
     }
 
     fn insert_entry(&self, entry: &Entry, now: UnixTime) -> Result<Inserted, ReplayRefusal> {
@@ -240,11 +246,9 @@ impl ReplayLog {
     }
 
     fn try_insert(&self, entry: &Entry, now: UnixTime) -> Result<Inserted, ReplayRefusal> {
-        let shard = pick(&self.shards, entry.key >> SHARD_SHIFT).ok_or(ReplayRefusal::Full)?;
-        let mut shard = shard.lock();
-        let table = pick_mut(&mut shard.tables, entry.key >> TABLE_SHIFT);
-        let table = table.ok_or(ReplayRefusal::Full)?;
-        self.sweep_table(table, Bucket::of(now.as_secs()));
+        let shard = self.shard(entry.key).ok_or(ReplayRefusal::Full)?;
+        let mut table = shard.lock();
+        self.sweep_table(&mut table, Bucket::of(now.as_secs()));
         if table.contains(entry.key) {
             return Err(ReplayRefusal::Replayed);
         }
@@ -342,23 +346,6 @@ struct Inserted;
 /// replaces by the bucket and below those it hashes by.
 const SHARD_SHIFT: u32 = 24;
 
-/// Bits of the key that choose the table within the shard.
-const TABLE_SHIFT: u32 = 48;
-
-fn index<T>(slice: &[T], selector: u128) -> Option<usize> {
-    let mask = u128::try_from(slice.len().checked_sub(1)?).ok()?;
-    usize::try_from(selector & mask).ok()
-}
-
-fn pick<T>(slice: &[T], selector: u128) -> Option<&T> {
-    slice.get(index(slice, selector)?)
-}
-
-fn pick_mut<T>(slice: &mut [T], selector: u128) -> Option<&mut T> {
-    let index = index(slice, selector)?;
-    slice.get_mut(index)
-}
-
 impl ReplayRefusal {
     /// The cause in the check registry.
     #[must_use]
@@ -399,5 +386,7 @@ impl std::fmt::Debug for ReplayStart {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, keybound_loom))]
+mod model;
+#[cfg(all(test, not(keybound_loom)))]
 mod tests;

@@ -45,6 +45,7 @@ impl Bucket {
 
 impl Table {
     /// Whether a record with this key exists, ended or not.
+    #[inline]
     pub(super) fn contains(&self, key: u128) -> bool {
         self.records
             .find(hash(key), |record| is_same_key(*record, key))
@@ -52,6 +53,7 @@ impl Table {
     }
 
     /// Adds a record. The caller has seen that the key is new, under the same lock.
+    #[inline]
     pub(super) fn insert(&mut self, key: u128, end: Bucket) {
         let record = (key & !BUCKET_MASK) | (u128::from(end.0) & BUCKET_MASK);
         self.records
