@@ -168,7 +168,10 @@ impl TokenRequest<'_> {
         let token_id = minting.token_id;
         self.core.metrics().issued(minting.binding.jkt().is_some());
         match (minting.binding.jkt(), &minting.client.binding) {
-            (Some(jkt), _) => tracing::info!(request_id, client_id, token_id, %jkt, "token issued"),
+            // The store's event is the record of it; this line is for debugging.
+            (Some(jkt), _) => {
+                tracing::debug!(request_id, client_id, token_id, %jkt, "token issued")
+            }
             (None, client::Binding::Exempt(exemption)) => {
                 let reason = exemption.reason.as_str();
                 tracing::warn!(

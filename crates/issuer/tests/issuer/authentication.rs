@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 
 use crate::world::{self, ASSERTION_TYPE, ISSUER, NOW, SECRET, World, basic, full, token_form};
 use keybound_custody::{Signer, SoftwareKey};
-use keybound_proto::jose::Algorithm;
+use keybound_issuer::config::{ClientAuthentication, IssuerConfig, SecretDigest};
+use keybound_proto::jose::{Algorithm, AlgorithmSet, PublicKey, SignError, SigningInput};
 
 /// Sends an assertion with a good proof and says the cause of the refusal.
 async fn cause_of(world: &World, change: impl FnOnce(&mut Value)) -> (u16, String) {
@@ -357,9 +358,7 @@ async fn basic_credentials_are_form_encoded_inside() {
     let odd = "100% of: a+secret&more=ü";
     let world = World::with(|config| {
         config.clients[0].authentication =
-            keybound_issuer::config::ClientAuthentication::ClientSecretBasic(
-                keybound_issuer::config::SecretDigest::of(odd.as_bytes()),
-            );
+            ClientAuthentication::ClientSecretBasic(SecretDigest::of(odd.as_bytes()));
     })
     .await;
     let encoded = world::encode(&[("", odd)]);
@@ -391,8 +390,7 @@ async fn a_key_with_a_kid_is_chosen_by_it() {
     let world = World::with(|config| {
         full(config);
         let batch = config.clients.last_mut().unwrap();
-        batch.authentication =
-            keybound_issuer::config::ClientAuthentication::PrivateKeyJwt { jwks };
+        batch.authentication = ClientAuthentication::PrivateKeyJwt { jwks };
     })
     .await;
     let claims = || json!({"iss": "batch", "sub": "batch", "aud": ISSUER, "jti": world::unique(), "exp": NOW + 60});
@@ -412,4 +410,107 @@ async fn a_key_with_a_kid_is_chosen_by_it() {
             .status,
         200
     );
+}
+
+/// An RSA key, which the custody crate does not make.
+#[derive(Debug)]
+struct RsaSigner {
+    pair: aws_lc_rs::rsa::KeyPair,
+    public: PublicKey,
+    algorithm: Algorithm,
+}
+
+impl RsaSigner {
+    fn new() -> Self {
+        use aws_lc_rs::signature::KeyPair as _;
+        let pair = aws_lc_rs::rsa::KeyPair::generate(aws_lc_rs::rsa::KeySize::Rsa2048).unwrap();
+        let public = pair.public_key();
+        let modulus = public.modulus().big_endian_without_leading_zero().to_vec();
+        let exponent = public.exponent().big_endian_without_leading_zero().to_vec();
+        Self {
+            public: PublicKey::from_rsa(&modulus, &exponent).unwrap(),
+            pair,
+            algorithm: Algorithm::Rs256,
+        }
+    }
+
+    fn assertion(&self) -> String {
+        let header = json!({"alg": self.algorithm.name()});
+        let claims = json!({"iss": "batch", "sub": "batch", "aud": ISSUER, "jti": world::unique(), "exp": NOW + 60});
+        SigningInput::new(&header.to_string(), &claims.to_string())
+            .sign(self)
+            .unwrap()
+    }
+}
+
+impl Signer for RsaSigner {
+    fn algorithm(&self) -> Algorithm {
+        self.algorithm
+    }
+
+    fn public_key(&self) -> &PublicKey {
+        &self.public
+    }
+
+    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, SignError> {
+        let random = aws_lc_rs::rand::SystemRandom::new();
+        let mut signature = vec![0; self.pair.public_modulus_len()];
+        let encoding: &dyn aws_lc_rs::signature::RsaEncoding = match self.algorithm {
+            Algorithm::Rs256 => &aws_lc_rs::signature::RSA_PKCS1_SHA256,
+            _ => &aws_lc_rs::signature::RSA_PSS_SHA256,
+        };
+        self.pair
+            .sign(encoding, &random, message, &mut signature)
+            .unwrap();
+        Ok(signature)
+    }
+}
+
+#[tokio::test]
+async fn sc_302_rs256_is_refused_unless_configured() {
+    let mut key = RsaSigner::new();
+    let bare: Value = serde_json::from_str(&key.public_key().to_jwk()).unwrap();
+    let named = |alg: &str| {
+        let mut jwk = bare.clone();
+        jwk["alg"] = json!(alg);
+        jwk
+    };
+    let world = async |jwk: Value, algorithms: AlgorithmSet| {
+        World::with(|config| {
+            full(config);
+            config.assertion_algorithms = algorithms;
+            let jwks = json!({"keys": [jwk]}).to_string();
+            config.clients.last_mut().unwrap().authentication =
+                ClientAuthentication::PrivateKeyJwt { jwks };
+        })
+        .await
+    };
+    let default = world(bare.clone(), IssuerConfig::DEFAULT_ASSERTION_ALGORITHMS).await;
+    default
+        .token(&key.assertion(), Some(&default.proof()))
+        .await
+        .cause("assertion.malformed");
+    let ps256_only = world(named("PS256"), world::WITH_RS256).await;
+    ps256_only
+        .token(&key.assertion(), Some(&ps256_only.proof()))
+        .await
+        .cause("assertion.malformed");
+
+    let wide = world(bare.clone(), world::WITH_RS256).await;
+    assert_eq!(
+        wide.token(&key.assertion(), Some(&wide.proof()))
+            .await
+            .status,
+        200
+    );
+    key.algorithm = Algorithm::Ps256;
+    for world in [&default, &ps256_only] {
+        assert_eq!(
+            world
+                .token(&key.assertion(), Some(&world.proof()))
+                .await
+                .status,
+            200
+        );
+    }
 }

@@ -10,6 +10,7 @@ mod keys;
 mod leakage;
 mod metadata;
 mod nonces;
+mod properties;
 mod registration;
 mod requests;
 mod revocation;
