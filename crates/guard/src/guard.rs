@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use futures_util::future::join_all;
 use keybound_proto::Rejection;
 use keybound_proto::cause::Cause;
 use keybound_proto::dpop::{NonceKey, NonceRole};
@@ -266,11 +267,10 @@ impl Guard {
     /// are missing or due, reports refusals that involve no genuine token as one
     /// event per cause, and gives back the memory of ended replay records.
     pub async fn maintain(&self) {
-        for issuer in &self.inner.issuers {
-            issuer.keys.keep_fresh().await;
-        }
         self.report_refusals();
         self.inner.replay.sweep(self.inner.clock.now());
+        let issuers = self.inner.issuers.iter();
+        join_all(issuers.map(|issuer| issuer.keys.keep_fresh())).await;
     }
 
     /// Records one `refusals_aggregated` event per cause of the refusals that

@@ -170,6 +170,7 @@ impl ReplayLog {
     /// # Errors
     ///
     /// [`ReplayRefusal`]; nothing is stored then.
+    #[inline]
     pub fn insert(
         &self,
         query: ReplayQuery,
@@ -238,13 +239,18 @@ impl ReplayLog {
         self.shards.get(index)
     }
 
+    #[inline]
     fn insert_entry(&self, entry: &Entry, now: UnixTime) -> Result<Inserted, ReplayRefusal> {
-        match self.try_insert(entry, now) {
-            Err(ReplayRefusal::Full) if self.made_room(now) => self.try_insert(entry, now),
-            outcome => outcome,
+        loop {
+            match self.try_insert(entry, now) {
+                // Once per bucket of time at most, so this ends.
+                Err(ReplayRefusal::Full) if self.made_room(now) => {}
+                outcome => return outcome,
+            }
         }
     }
 
+    #[inline]
     fn try_insert(&self, entry: &Entry, now: UnixTime) -> Result<Inserted, ReplayRefusal> {
         let shard = self.shard(entry.key).ok_or(ReplayRefusal::Full)?;
         let mut table = shard.lock();
@@ -265,31 +271,36 @@ impl ReplayLog {
     }
 
     /// Refuses a proof whose earlier use could have been forgotten, by a start
-    /// or because the clock was set back behind a dropped bucket.
+    /// or because the clock was set back behind a dropped bucket. Asked under the
+    /// lock of the proof's table, so what was dropped from it is known.
     fn check_memory_reaches(&self, entry: &Entry, now: UnixTime) -> Result<(), ReplayRefusal> {
+        let younger_than_start = entry.issued_at > self.issued_after;
+        let outlives_dropped = entry.expires_at > self.dropped.load(Ordering::SeqCst);
+        if younger_than_start && outlives_dropped {
+            return Ok(());
+        }
+        self.check_nonce_vouches(entry, now)
+    }
+
+    /// Whether the proof carries a nonce of the current epoch, and nothing that
+    /// could be this proof was dropped since that epoch began.
+    #[cold]
+    fn check_nonce_vouches(&self, entry: &Entry, now: UnixTime) -> Result<(), ReplayRefusal> {
         // INVARIANT: a new epoch is published before its memory starts empty
         // (`begin_epoch`), so reading in the opposite order never pairs the old
         // epoch with the new, empty memory.
         let dropped_in_epoch = self.dropped_in_epoch.load(Ordering::SeqCst);
         let epoch = self.epoch.load(Ordering::SeqCst);
-        if entry.expires_at <= dropped_in_epoch {
-            // A small step back costs proofs in their last seconds only and is
-            // over soon; a large one would refuse everybody, so memory starts anew.
-            if now.plus(2 * BUCKET_SECONDS).as_secs() < dropped_in_epoch {
-                self.begin_epoch(epoch);
-            }
-            return Err(ReplayRefusal::Epoch);
+        if entry.expires_at > dropped_in_epoch {
+            let is_vouched_for = entry.nonce_epoch == Some(epoch);
+            return is_vouched_for.then_some(()).ok_or(ReplayRefusal::Epoch);
         }
-        if entry.nonce_epoch == Some(epoch) {
-            return Ok(());
+        // A small step back costs proofs in their last seconds only and is over
+        // soon; a large one would refuse everybody, so memory starts anew.
+        if now.plus(2 * BUCKET_SECONDS).as_secs() < dropped_in_epoch {
+            self.begin_epoch(epoch);
         }
-        let younger_than_start = entry.issued_at > self.issued_after;
-        let outlives_dropped = entry.expires_at > self.dropped.load(Ordering::SeqCst);
-        if younger_than_start && outlives_dropped {
-            Ok(())
-        } else {
-            Err(ReplayRefusal::Epoch)
-        }
+        Err(ReplayRefusal::Epoch)
     }
 
     fn begin_epoch(&self, seen: u64) {
@@ -305,10 +316,15 @@ impl ReplayLog {
         }
     }
 
+    #[inline]
     fn sweep_table(&self, table: &mut Table, current: Bucket) {
-        if table.is_swept(current) {
-            return;
+        if !table.is_swept(current) {
+            self.drop_ended(table, current);
         }
+    }
+
+    #[cold]
+    fn drop_ended(&self, table: &mut Table, current: Bucket) {
         // Before the records go, so that whoever takes the lock next knows.
         let ended = current.last_ended_second();
         self.dropped.fetch_max(ended, Ordering::SeqCst);
@@ -318,6 +334,7 @@ impl ReplayLog {
     }
 
     /// Sweeps everything, once per bucket of time; whether it was done now.
+    #[cold]
     fn made_room(&self, now: UnixTime) -> bool {
         let bucket = now.as_secs() / BUCKET_SECONDS;
         let before = self.swept_when_full.swap(bucket, Ordering::Relaxed);

@@ -68,6 +68,7 @@ impl Senders {
     }
 
     /// Counts one record of `sender` at `now` (seconds), unless that is too many.
+    #[inline]
     pub(super) fn admit(&self, sender: u64, now: u64) -> bool {
         let now = now.saturating_mul(1 << FRACTION_BITS);
         let mixed = mix(self.secret, sender);
@@ -88,6 +89,7 @@ impl Senders {
         exact.saturating_add(size_of_val(&*self.cells))
     }
 
+    #[cold]
     fn admit_exactly(&self, sender: u64, mixed: u64, now: u64) -> bool {
         let hash = |sender| mix(self.secret, sender).rotate_right(32);
         pick(&self.exact, mixed).is_some_and(|map| map.lock().admit(self.pace, sender, now, hash))

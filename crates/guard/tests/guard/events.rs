@@ -2,7 +2,7 @@
 
 use keybound_guard::RequestFacts;
 use keybound_proto::cause::Cause;
-use keybound_proto::event::{EventKind, TheftSignal};
+use keybound_proto::event::{Event, EventKind, TheftSignal};
 use keybound_proto::jose::{Algorithm, Signer as _};
 use keybound_proto::time::UnixTime;
 use keybound_proto::token::TokenHash;
@@ -77,6 +77,21 @@ async fn a_request_withheld_after_its_check_is_recorded_too() {
     assert!(metrics.contains("keybound_refusals_total{cause=\"token.revoked\"} 1"));
 }
 
+/// The event says which token of whom was refused where.
+fn assert_describes(event: &Event, world: &World, token: &str) {
+    let hash = TokenHash::of(token.as_bytes());
+    let jkt = world.holder.public_key().thumbprint();
+    assert_eq!(event.kind, EventKind::RequestRefused);
+    assert_eq!(event.token_sha256, Some(hash.to_hex()));
+    assert!(event.token_id.as_deref().unwrap().starts_with("tok_"));
+    assert_eq!(event.jkt, Some(jkt.to_string()));
+    assert_eq!(event.identity.as_deref(), Some("agent-7"));
+    assert_eq!(event.method.as_deref(), Some("GET"));
+    assert_eq!(event.path.as_deref(), Some("/approvals"));
+    assert_eq!(event.node, "gateway-1");
+    assert_eq!(event.route.as_deref(), Some("approvals"));
+}
+
 #[tokio::test]
 async fn each_theft_of_a_genuine_token_is_recorded_with_its_signal() {
     let world = World::start().await;
@@ -120,38 +135,16 @@ async fn each_theft_of_a_genuine_token_is_recorded_with_its_signal() {
     ];
     for (scheme, proof, cause, signal) in attempts {
         let authorization = format!("{scheme} {token}");
-        let sent = check(
-            &world.guard,
-            &world.route,
-            &authorization,
-            proof.map(String::as_str),
-        );
-        assert_eq!(sent.await.unwrap_err().cause().id(), cause);
+        let proof = proof.map(String::as_str);
+        let sent = check(&world.guard, &world.route, &authorization, proof).await;
+        assert_eq!(sent.unwrap_err().cause().id(), cause);
         let events = world.sink.take();
         let [event] = events.as_slice() else {
             panic!("one event for {cause}, not {events:?}");
         };
-        assert_eq!(event.kind, EventKind::RequestRefused);
         assert_eq!(event.cause.as_deref(), Some(cause));
         assert_eq!(event.signal, Some(signal), "{cause}");
-        assert_eq!(
-            event.token_sha256,
-            Some(TokenHash::of(token.as_bytes()).to_hex())
-        );
-        assert!(event.token_id.as_deref().unwrap().starts_with("tok_"));
-        assert_eq!(
-            event.jkt,
-            Some(world.holder.public_key().thumbprint().to_string())
-        );
-        assert_eq!(event.identity.as_deref(), Some("agent-7"));
-        assert_eq!(
-            (event.method.as_deref(), event.path.as_deref()),
-            (Some("GET"), Some("/approvals"))
-        );
-        assert_eq!(
-            (event.node.as_str(), event.route.as_deref()),
-            ("gateway-1", Some("approvals"))
-        );
+        assert_describes(event, &world, &token);
     }
     let metrics = world.guard.render_metrics();
     for line in [

@@ -1,5 +1,6 @@
 use keybound_custody::SoftwareKey;
 use keybound_proto::jose::Signer as _;
+use proptest::prelude::*;
 
 use super::*;
 
@@ -147,4 +148,16 @@ fn well_known_part_is_inserted_for_oauth_and_appended_for_oidc() {
             "https://a.example:8443/t/1/.well-known/openid-configuration",
         ]
     );
+}
+
+proptest! {
+    /// Whatever a server answers, it is read or refused, never a panic.
+    #[test]
+    fn any_bytes_are_read_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..200), text in "\\PC{0,200}") {
+        let issuer = HttpUrl::parse("https://auth.example.com").unwrap();
+        for document in [bytes, text.clone().into_bytes(), format!("{{\"keys\":[{text}]}}").into_bytes()] {
+            let _ = KeySet::parse(&document);
+            prop_assert!(jwks_uri(&document, &issuer, &[]).is_err());
+        }
+    }
 }
