@@ -32,7 +32,15 @@ pub(crate) struct Proof<'a> {
     pub(crate) ath: Ath,
     pub(crate) nonce: Option<RecentNonce>,
     _fresh: FreshProof,
+    _method: MadeForMethod,
+    _target: MadeForTarget,
 }
+
+/// Says that `htm` is the request's method.
+struct MadeForMethod(());
+
+/// Says that `htu` names the request's URL.
+struct MadeForTarget(());
 
 /// What the proof's `ath` says.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -65,8 +73,8 @@ impl<'a> Proof<'a> {
         let (algorithm, key) = header_parts(&header, rules.algorithms)?;
         let claims = jws.claims().map_err(malformed)?;
         let jti = jti(&claims)?.to_owned();
-        check_method(&claims, rules.method)?;
-        check_target(&claims, rules.target)?;
+        let method = check_method(&claims, rules.method)?;
+        let target = check_target(&claims, rules.target)?;
         let iat = issued_at(&claims)?;
         let fresh = rules.window.check(iat, now)?;
         let nonce = check_nonce(&claims, &rules.nonces, now)?;
@@ -83,6 +91,8 @@ impl<'a> Proof<'a> {
             ath,
             nonce,
             _fresh: fresh,
+            _method: method,
+            _target: target,
         })
     }
 
@@ -216,7 +226,7 @@ fn jti<'c>(claims: &'c json::Object<'_>) -> Result<&'c str, Rejection> {
 }
 
 /// RFC 9449 section 4.3 (8); methods are case-sensitive (RFC 9110 section 9.1).
-fn check_method(claims: &json::Object<'_>, method: &str) -> Result<(), Rejection> {
+fn check_method(claims: &json::Object<'_>, method: &str) -> Result<MadeForMethod, Rejection> {
     let htm = claims
         .string("htm")
         .ok()
@@ -227,11 +237,11 @@ fn check_method(claims: &json::Object<'_>, method: &str) -> Result<(), Rejection
             .expected(method)
             .got(htm));
     }
-    Ok(())
+    Ok(MadeForMethod(()))
 }
 
 /// RFC 9449 section 4.3 (9), on parsed forms.
-fn check_target(claims: &json::Object<'_>, target: &Htu) -> Result<(), Rejection> {
+fn check_target(claims: &json::Object<'_>, target: &Htu) -> Result<MadeForTarget, Rejection> {
     let text = claims
         .string("htu")
         .ok()
@@ -247,7 +257,7 @@ fn check_target(claims: &json::Object<'_>, target: &Htu) -> Result<(), Rejection
             .expected(target.as_str())
             .got(text));
     }
-    Ok(())
+    Ok(MadeForTarget(()))
 }
 
 /// Whole seconds only: a fraction or a string is refused, not rounded.

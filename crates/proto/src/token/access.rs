@@ -9,7 +9,7 @@ use std::fmt;
 
 use super::{ACCESS_TOKEN_TYPE, Confirmation, MAX_TIME, TokenHash};
 use crate::cause::Cause;
-use crate::jose::{Algorithm, AlgorithmSet, Jws, JwsError, PublicKey};
+use crate::jose::{Algorithm, AlgorithmSet, Jws, JwsError, PublicKey, SignatureValid};
 use crate::json;
 use crate::rejection::Rejection;
 use crate::time::UnixTime;
@@ -73,7 +73,7 @@ impl<'a> UnverifiedToken<'a> {
     ) -> Result<Self, Rejection> {
         let jws = Jws::parse(text, max_bytes).map_err(malformed)?;
         let header = jws.header().map_err(malformed)?;
-        check_type(header.typ())?;
+        let IsAccessToken(()) = check_type(header.typ())?;
         let algorithm = header.alg().map_err(malformed)?;
         let kid = header.kid().map(str::to_owned);
         let claims = jws.claims().map_err(malformed)?;
@@ -114,17 +114,17 @@ impl<'a> UnverifiedToken<'a> {
         key: &PublicKey,
         now: UnixTime,
     ) -> Result<AccessToken, Rejection> {
-        self.check_rules(rules)?;
-        self.jws
+        let within_rules = self.check_rules(rules)?;
+        let signature = self
+            .jws
             .verify(self.query.algorithm, key)
             .map_err(|_| Rejection::new(Cause::TokenSignatureInvalid))?;
         let claims = self.jws.claims().map_err(malformed)?;
-        let token = self.read_claims(&claims, rules)?;
-        token.check_time(rules.ahead, now)?;
-        Ok(token)
+        let token = self.read_claims(&claims, within_rules, &signature)?;
+        token.check_time(rules.ahead, now).map(|ValidNow(())| token)
     }
 
-    fn check_rules(&self, rules: &IssuerRules) -> Result<(), Rejection> {
+    fn check_rules(&self, rules: &IssuerRules) -> Result<WithinRules, Rejection> {
         if self.query.issuer != rules.issuer {
             return Err(Rejection::new(Cause::TokenIssuerUnknown)
                 .expected(&rules.issuer)
@@ -138,15 +138,16 @@ impl<'a> UnverifiedToken<'a> {
         if self.query.kid.is_none() && !rules.leniency.missing_kid {
             return Err(missing("kid"));
         }
-        Ok(())
+        Ok(WithinRules(rules.leniency))
     }
 
+    /// Reads the claims of a token whose issuer is known and whose signature is good.
     fn read_claims(
         &self,
         claims: &json::Object<'_>,
-        rules: &IssuerRules,
+        WithinRules(lenient): WithinRules,
+        _signature: &SignatureValid,
     ) -> Result<AccessToken, Rejection> {
-        let lenient = rules.leniency;
         Ok(AccessToken {
             hash: self.hash,
             issuer: self.query.issuer.clone(),
@@ -297,6 +298,12 @@ impl AccessToken {
     }
 }
 
+/// Says that issuer, algorithm and `kid` are as the rules want them, and what else may be lacking.
+struct WithinRules(Leniency);
+
+/// Says that `typ` is an access token's.
+struct IsAccessToken(());
+
 /// Says that the token was valid at the moment of the check.
 #[derive(Debug)]
 pub(crate) struct ValidNow(());
@@ -321,14 +328,14 @@ fn malformed(error: JwsError) -> Rejection {
 
 /// RFC 9068 section 4: `at+jwt` or `application/at+jwt`, anything else refused. Media types
 /// compare without regard to case.
-fn check_type(typ: Option<&str>) -> Result<(), Rejection> {
+fn check_type(typ: Option<&str>) -> Result<IsAccessToken, Rejection> {
     let typ = typ.unwrap_or("no typ");
     let bare = match typ.split_once('/') {
         Some((kind, rest)) if kind.eq_ignore_ascii_case("application") => rest,
         _ => typ,
     };
     if bare.eq_ignore_ascii_case(ACCESS_TOKEN_TYPE) {
-        return Ok(());
+        return Ok(IsAccessToken(()));
     }
     Err(Rejection::new(Cause::TokenTyp)
         .expected(ACCESS_TOKEN_TYPE)

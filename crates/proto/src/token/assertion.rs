@@ -106,7 +106,7 @@ impl<'a> UnverifiedAssertion<'a> {
         }
         let key = self.signed_by(keys)?;
         let claims = self.jws.claims().map_err(malformed)?;
-        check_audience(&claims, rules.issuer)?;
+        let ForThisIssuer(()) = check_audience(&claims, rules.issuer)?;
         let expires_at = check_times(&claims, rules, now)?;
         let jti = text_claim(&claims, "jti")?;
         if jti.len() > MAX_JTI_BYTES {
@@ -228,9 +228,12 @@ fn check_type(typ: Option<&str>) -> Result<(), Rejection> {
     }
 }
 
-fn check_audience(claims: &json::Object<'_>, issuer: &str) -> Result<(), Rejection> {
+/// Says that `aud` is this issuer and nobody else.
+struct ForThisIssuer(());
+
+fn check_audience(claims: &json::Object<'_>, issuer: &str) -> Result<ForThisIssuer, Rejection> {
     match claims.string("aud") {
-        Ok(Some(audience)) if audience == issuer => Ok(()),
+        Ok(Some(audience)) if audience == issuer => Ok(ForThisIssuer(())),
         Ok(audience) => Err(Rejection::new(Cause::AssertionAudience)
             .expected(issuer)
             .got(audience.unwrap_or("no aud"))),

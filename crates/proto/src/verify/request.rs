@@ -186,7 +186,7 @@ impl<'a> Unkeyed<'a> {
             // Another token's verification says nothing about this one.
             return Err(Cause::TokenSignatureInvalid.into());
         }
-        check_issuer(token, requirements.issuers)?;
+        let taken_here = check_issuer(token, requirements.issuers)?;
         let valid_now = token.check_time(self.ahead, now)?;
         let for_this_resource = token.check_audience(requirements.audience)?;
         let bound_to = token.confirmation().jkt();
@@ -195,7 +195,7 @@ impl<'a> Unkeyed<'a> {
             (_, None) => return Err(Cause::TokenUnbound.into()),
             (Some(proof), Some(_)) => proof,
         };
-        check_client_nonce(token, proof, requirements.nonce_clients)?;
+        let nonce_held = check_client_nonce(token, proof, requirements.nonce_clients)?;
         let made_for_token = check_ath(proof, self.hash)?;
         let same_key = check_key(proof, bound_to)?;
         let signature = proof.verify_signature()?;
@@ -206,6 +206,8 @@ impl<'a> Unkeyed<'a> {
             recent_nonce: proof.nonce.is_some(),
         };
         let checked = Checked {
+            _taken_here: taken_here,
+            _nonce_held: nonce_held,
             _valid_now: valid_now,
             _for_this_resource: for_this_resource,
             _made_for_token: made_for_token,
@@ -228,12 +230,22 @@ struct ProvenProof {
 /// One value per check; a check that is left out leaves a field empty, and that does not compile.
 #[derive(Debug)]
 struct Checked {
+    _taken_here: IssuerTaken,
+    _nonce_held: NonceHeld,
     _valid_now: ValidNow,
     _for_this_resource: ForThisResource,
     _made_for_token: MadeForToken,
     _same_key: SameKey,
     _signature: SignatureValid,
 }
+
+/// Says that the route takes tokens of this issuer.
+#[derive(Debug)]
+struct IssuerTaken(());
+
+/// Says that a client which must use nonces did.
+#[derive(Debug)]
+struct NonceHeld(());
 
 #[derive(Debug)]
 struct MadeForToken(());
@@ -244,12 +256,12 @@ struct SameKey(());
 #[derive(Debug)]
 struct InScope(());
 
-fn check_issuer(token: &AccessToken, issuers: Option<&[String]>) -> Result<(), Rejection> {
+fn check_issuer(token: &AccessToken, issuers: Option<&[String]>) -> Result<IssuerTaken, Rejection> {
     match issuers {
         Some(issuers) if !issuers.iter().any(|issuer| issuer == token.issuer()) => {
             Err(Rejection::new(Cause::TokenIssuerUnknown).got(token.issuer()))
         }
-        Some(_) | None => Ok(()),
+        Some(_) | None => Ok(IssuerTaken(())),
     }
 }
 
@@ -257,14 +269,14 @@ fn check_client_nonce(
     token: &AccessToken,
     proof: &Proof<'_>,
     clients: &[String],
-) -> Result<(), Rejection> {
+) -> Result<NonceHeld, Rejection> {
     let demanded = token
         .client_id()
         .is_some_and(|client| clients.iter().any(|named| named == client));
     if demanded && proof.nonce.is_none() {
         return Err(Cause::DpopNonceAbsent.into());
     }
-    Ok(())
+    Ok(NonceHeld(()))
 }
 
 /// RFC 9449 section 4.3 (12), first half.
