@@ -16,7 +16,6 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
-use super::maintenance::maintain;
 use super::writer::{Job, Work, Writer};
 use crate::error::{Failure, StoreError};
 
@@ -30,7 +29,7 @@ const BATCH: usize = 512;
 const QUIET: Duration = Duration::from_millis(500);
 
 /// Jobs after which background work is done although it is not quiet.
-const BUSY_JOBS: usize = 16 * 1024;
+const BUSY_JOBS: usize = 8 * 1024;
 
 /// How long a caller waits for the writer at most.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -121,7 +120,7 @@ impl Engine {
     pub(super) fn maintain_inline(&self) {
         if let Self::Inline(writer) = self {
             let mut writer = writer.lock();
-            while writer.maintain(maintain) {}
+            while writer.maintain() {}
         }
     }
 }
@@ -203,12 +202,12 @@ fn serve(mut writer: Writer, jobs: &Receiver<Box<dyn Job>>) {
                 idle = false;
                 writer.commit(batch);
                 if since_maintenance >= BUSY_JOBS {
-                    writer.maintain(maintain);
+                    writer.maintain();
                     since_maintenance = 0;
                 }
             }
             Err(RecvTimeoutError::Timeout) => {
-                idle = !writer.maintain(maintain);
+                idle = !writer.maintain();
                 since_maintenance = 0;
             }
             Err(RecvTimeoutError::Disconnected) => break,

@@ -7,22 +7,22 @@
 //! client that delivered it, so nobody can write into another's chain. Sequence
 //! numbers rise with every commit and are never used twice.
 //!
-//! Events are found by token, key, client and identity through 64-bit hashes of
-//! those terms, which the writer files in the background; the newest events are
-//! searched directly until then. Every match is compared with the event itself.
+//! Events are found by token and key through `terms`.
 //!
 //! Not here: signed checkpoints between the chains, and export.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use aws_lc_rs::digest;
 use aws_lc_rs::rand;
 use keybound_guard::EventSink;
 use keybound_proto::event::{Event, EventKind};
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, params};
 
 use super::Store;
 use super::memory::{ChainName, Head};
+use super::terms;
 use super::writer::Work;
 use crate::error::{Failure, StoreError};
 
@@ -81,9 +81,10 @@ pub struct BrokenChain {
 #[derive(Debug)]
 pub(super) struct Entry {
     id: String,
-    chain: ChainName,
+    chain: Arc<ChainName>,
     kind: EventKind,
     json: String,
+    terms: Vec<i64>,
 }
 
 impl Entry {
@@ -95,12 +96,13 @@ impl Entry {
     fn new(event: &Event, reporter: &str) -> Self {
         Self {
             id: event.id.clone(),
-            chain: ChainName {
+            chain: Arc::new(ChainName {
                 reporter: reporter.to_owned(),
                 node: event.node.clone(),
-            },
+            }),
             kind: event.kind,
             json: event.to_json_line(),
+            terms: terms::of_event(event),
         }
     }
 
@@ -199,7 +201,13 @@ impl Store {
         filter: EventFilter,
     ) -> Result<EventPage, StoreError> {
         let limit = limit.min(MAX_EVENTS);
-        self.read(move |connection| read_events(connection, after, limit, &filter))
+        let last_event = self.last_event();
+        let terms = filter.terms().unwrap_or_default();
+        let published = Published {
+            last_event,
+            unfiled: self.inner.shared.unfiled.read().find(&terms, after),
+        };
+        self.read(move |connection| read_events(connection, after, limit, &filter, &published))
             .await
     }
 
@@ -246,7 +254,7 @@ impl Work<'_> {
         ])?;
         let sequence = sequence.cast_unsigned();
         self.memory
-            .advance_head(&entry.chain, Head { sequence, chain });
+            .advance_head(&entry.chain, Head { sequence, chain }, &entry.terms);
         Ok(sequence)
     }
 
@@ -285,109 +293,62 @@ fn link(previous: Option<[u8; 32]>, json: &str) -> [u8; 32] {
         .unwrap_or_default()
 }
 
-/// What an event can be found by. The prefix keeps the kinds of term apart.
-fn term(kind: &str, value: &str) -> i64 {
-    let mut context = digest::Context::new(&digest::SHA256);
-    context.update(kind.as_bytes());
-    context.update(b"\0");
-    context.update(value.as_bytes());
-    let hash = context.finish();
-    hash.as_ref()
-        .first_chunk()
-        .map_or(0, |bytes| i64::from_be_bytes(*bytes))
-}
-
-/// Files the terms of up to `limit` events that are not filed yet. Returns
-/// whether there are more.
-pub(super) fn file_terms(work: &Work<'_>, limit: usize) -> Result<bool, Failure> {
-    let from = indexed_to(work.connection)?;
-    let mut filed_to = from;
-    let mut terms = Vec::new();
-    let mut count = 0;
-    {
-        let mut statement = work.connection.prepare_cached(
-            "SELECT sequence, json FROM events WHERE sequence > ?1 ORDER BY sequence LIMIT ?2",
-        )?;
-        let mut rows = statement.query(params![from, limit])?;
-        while let Some(row) = rows.next()? {
-            filed_to = row.get(0)?;
-            count += 1;
-            terms.extend(
-                terms_of(&decode(row.get_ref(1)?.as_str().map_err(column)?)?)
-                    .map(|term| (term, filed_to)),
-            );
-        }
-    }
-    if count == 0 {
-        return Ok(false);
-    }
-    // Sorted, so that neighbours in the index are written together.
-    terms.sort_unstable();
-    let mut insert = work
-        .connection
-        .prepare_cached("INSERT OR IGNORE INTO event_terms (term, sequence) VALUES (?1, ?2)")?;
-    for (term, sequence) in terms {
-        insert.execute(params![term, sequence])?;
-    }
-    work.connection
-        .prepare_cached("INSERT OR REPLACE INTO meta (name, value) VALUES ('indexed_to', ?1)")?
-        .execute([filed_to.to_be_bytes()])?;
-    Ok(count == limit)
-}
-
-fn terms_of(event: &Event) -> impl Iterator<Item = i64> {
-    [
-        ("jkt", &event.jkt),
-        ("token_id", &event.token_id),
-        ("token_sha256", &event.token_sha256),
-        ("client_id", &event.client_id),
-        ("identity", &event.identity),
-    ]
-    .into_iter()
-    .filter_map(|(kind, value)| Some(term(kind, value.as_deref()?)))
-    .collect::<Vec<_>>()
-    .into_iter()
-}
-
-fn indexed_to(connection: &Connection) -> Result<u64, Failure> {
-    let value: Option<[u8; 8]> = connection
-        .prepare_cached("SELECT value FROM meta WHERE name = 'indexed_to'")?
-        .query_row([], |row| row.get(0))
-        .optional()?;
-    Ok(value.map_or(0, u64::from_be_bytes))
-}
-
 const COLUMNS: &str = "e.sequence, e.kind, e.reporter, e.json";
+
+/// What was published when a query began; asked before its snapshot is taken, see `terms`.
+struct Published {
+    last_event: u64,
+    unfiled: Vec<u64>,
+}
 
 fn read_events(
     connection: &Connection,
     after: u64,
     limit: usize,
     filter: &EventFilter,
+    published: &Published,
 ) -> Result<EventPage, Failure> {
     let mut found = Vec::new();
-    let mut from = after;
-    if let Some(term) = filter.term() {
-        let indexed_to = indexed_to(connection)?;
-        let mut statement = connection.prepare_cached(&format!(
-            "SELECT {COLUMNS} FROM event_terms t JOIN events e ON e.sequence = t.sequence
-             WHERE t.term = ?1 AND t.sequence > ?2 ORDER BY t.sequence"
-        ))?;
-        collect(
-            &mut statement.query(params![term, after])?,
-            limit,
-            filter,
-            &mut found,
-        )?;
-        from = from.max(indexed_to);
+    let mut complete_to = last_event(connection)?;
+    match filter.terms().as_deref() {
+        None => {
+            let mut statement = connection.prepare_cached(&format!(
+                "SELECT {COLUMNS} FROM events e WHERE e.sequence > ?1 ORDER BY e.sequence"
+            ))?;
+            collect(&mut statement.query([after])?, limit, filter, &mut found)?;
+        }
+        Some([first, others @ ..]) => {
+            let second = others.first().unwrap_or(first);
+            let mut statement = connection.prepare_cached(&format!(
+                "SELECT DISTINCT {COLUMNS} FROM terms t JOIN events e ON e.sequence = t.sequence
+                 WHERE t.term IN (?1, ?2) AND t.sequence > ?3 ORDER BY t.sequence"
+            ))?;
+            collect(
+                &mut statement.query([*first, *second, after.cast_signed()])?,
+                limit,
+                filter,
+                &mut found,
+            )?;
+            let filed_to = terms::filed_to(connection)?;
+            let mut statement = connection.prepare_cached(&format!(
+                "SELECT {COLUMNS} FROM events e WHERE e.sequence = ?1"
+            ))?;
+            for sequence in published
+                .unfiled
+                .iter()
+                .filter(|sequence| **sequence > filed_to)
+            {
+                collect(&mut statement.query([sequence])?, limit, filter, &mut found)?;
+            }
+            // What was committed since is in the snapshot but not among the unfiled.
+            complete_to = published.last_event;
+        }
+        Some([]) => {}
     }
-    let mut statement = connection.prepare_cached(&format!(
-        "SELECT {COLUMNS} FROM events e WHERE e.sequence > ?1 ORDER BY e.sequence"
-    ))?;
-    collect(&mut statement.query([from])?, limit, filter, &mut found)?;
-    let next = match found.last() {
-        Some(last) if found.len() >= limit => last.sequence,
-        _ => last_event(connection)?.max(after),
+    let last_found = found.last().map(|last: &StoredEvent| last.sequence);
+    let next = match last_found {
+        Some(last) if found.len() >= limit => last,
+        _ => complete_to.max(last_found.unwrap_or(0)).max(after),
     };
     Ok(EventPage {
         events: found,
@@ -427,16 +388,12 @@ fn collect(
 }
 
 impl EventFilter {
-    /// The most selective term of the filter.
-    fn term(&self) -> Option<i64> {
-        let candidates = [
-            ("token_id", &self.token_id),
-            ("token_sha256", &self.token_sha256),
-            ("jkt", &self.jkt),
-        ];
-        candidates
-            .into_iter()
-            .find_map(|(kind, value)| Some(term(kind, value.as_deref()?)))
+    /// The most selective terms of the filter.
+    fn terms(&self) -> Option<Vec<i64>> {
+        let by_id = self.token_id.as_deref().map(terms::of_token_id);
+        let by_hash = || self.token_sha256.as_deref().map(terms::of_token_sha256);
+        let by_key = || self.jkt.as_deref().map(|jkt| vec![terms::of_key(jkt)]);
+        by_id.or_else(by_hash).or_else(by_key)
     }
 
     fn matches(&self, event: &Event) -> bool {
@@ -470,7 +427,7 @@ fn verify_chains(connection: &Connection) -> Result<Option<BrokenChain>, Failure
     Ok(None)
 }
 
-fn decode(json: &str) -> Result<Event, Failure> {
+pub(super) fn decode(json: &str) -> Result<Event, Failure> {
     Event::from_json(json.as_bytes())
         .map_err(|error| Failure::damaged(format!("an event: {error}")))
 }

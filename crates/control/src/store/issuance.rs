@@ -17,7 +17,6 @@ use rusqlite::params;
 
 use super::Store;
 use super::events::{Entry, random_id};
-use super::tokens::hash_prefix;
 use super::uses::{Freshness, LiveUses, OneTimeUse};
 use super::withheld_set::Question;
 use super::writer::Work;
@@ -133,10 +132,11 @@ impl Store {
                 Freshness::Fresh => {
                     work.connection
                         .prepare_cached(
-                            "INSERT INTO assertion_uses (key, expires_at) VALUES (?1, ?2)",
+                            "INSERT INTO assertion_uses (key, sender, expires_at) VALUES (?1, ?2, ?3)",
                         )?
                         .execute(params![
                             assertion.key.to_be_bytes(),
+                            assertion.sender.cast_signed(),
                             assertion.expires_at.as_secs()
                         ])?;
                     work.memory.spend_assertion(&assertion);
@@ -149,7 +149,11 @@ impl Store {
 }
 
 impl Work<'_> {
-    fn record(&mut self, issuance: &Issuance, entry: &Entry) -> Result<IssuanceOutcome, Failure> {
+    pub(super) fn record(
+        &mut self,
+        issuance: &Issuance,
+        entry: &Entry,
+    ) -> Result<IssuanceOutcome, Failure> {
         if let Some(cause) = self.memory.withheld().cause(&Question {
             issuer: &issuance.issuer,
             token_hash: None,
@@ -169,25 +173,26 @@ impl Work<'_> {
             Freshness::SenderFull => return Ok(IssuanceOutcome::TooManyProofs),
             Freshness::Fresh | Freshness::Full => {}
         }
-        let number = self.insert_token(issuance)?;
-        self.append(entry)?;
+        let number = self.append(entry)?.cast_signed();
+        self.insert_token(issuance, number)?;
         self.spend(issuance, number);
         Ok(IssuanceOutcome::Recorded(IssuanceRecorded::assertion(
             issuance.token_hash,
         )))
     }
 
-    fn insert_token(&self, issuance: &Issuance) -> Result<i64, Failure> {
+    fn insert_token(&self, issuance: &Issuance, number: i64) -> Result<(), Failure> {
         let mut statement = self.connection.prepare_cached(
-            "INSERT INTO tokens (hash_prefix, token_hash, token_id, issuer, client_id, identity, jkt,
+            "INSERT INTO tokens (number, token_hash, token_id, issuer, client_id, identity, jkt,
              binding, audience, scope, issued_at, expires_at, request_id, proof_key, proof_sender,
-             proof_expires, assertion_key, assertion_expires)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)",
+             proof_expires, assertion_key, assertion_sender, assertion_expires)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18,
+             ?19)",
         )?;
         let proof = issuance.proof.as_ref();
         let assertion = issuance.assertion.as_ref();
-        Ok(statement.insert(params![
-            hash_prefix(&issuance.token_hash),
+        statement.execute(params![
+            number,
             issuance.token_hash.as_bytes(),
             issuance.token_id,
             issuance.issuer,
@@ -204,8 +209,10 @@ impl Work<'_> {
             proof.map(|proof| proof.sender.cast_signed()),
             proof.map(|proof| proof.expires_at.as_secs()),
             assertion.map(|assertion| assertion.key.to_be_bytes()),
+            assertion.map(|assertion| assertion.sender.cast_signed()),
             assertion.map(|assertion| assertion.expires_at.as_secs()),
-        ])?)
+        ])?;
+        Ok(())
     }
 
     fn spend(&mut self, issuance: &Issuance, number: i64) {

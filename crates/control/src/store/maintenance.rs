@@ -1,12 +1,12 @@
 //! Work that nobody waits for, done by the writer when it is quiet: forgetting
 //! what has expired and filing events for search. Each call is one short
-//! transaction; it is called again while it says that there is more.
+//! transaction.
 //!
 //! Tokens, events and signals themselves are kept. Not here: deciding when.
 
 use rusqlite::params;
 
-use super::events::file_terms;
+use super::terms;
 use super::writer::Work;
 use crate::error::Failure;
 
@@ -17,11 +17,21 @@ const STEP: usize = 4096;
 /// behind must still refuse it.
 const HOLD_GRACE: u64 = 600;
 
-/// One step of background work; `true` when there is more to do.
-pub(super) fn maintain(work: &mut Work<'_>) -> Result<bool, Failure> {
+/// What a step of background work has done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Done {
+    /// Whether there is more to do.
+    pub(super) more: bool,
+    /// Up to which event terms are filed now, if any were filed.
+    pub(super) filed_to: Option<u64>,
+}
+
+/// One step of background work.
+pub(super) fn maintain(work: &mut Work<'_>) -> Result<Done, Failure> {
     sweep_uses(work)?;
-    sweep_holds(work)?;
-    file_terms(work, STEP)
+    let more = sweep_holds(work)?;
+    let filed_to = terms::file(work, *work.shared.last_event.borrow())?;
+    Ok(Done { more, filed_to })
 }
 
 fn sweep_uses(work: &mut Work<'_>) -> Result<(), Failure> {
@@ -49,8 +59,8 @@ fn sweep_uses(work: &mut Work<'_>) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Forgets holds on tokens that cannot be used any more.
-fn sweep_holds(work: &mut Work<'_>) -> Result<(), Failure> {
+/// Forgets holds on tokens that cannot be used any more; `true` when there are more.
+fn sweep_holds(work: &mut Work<'_>) -> Result<bool, Failure> {
     let before = work.now.minus(HOLD_GRACE).as_secs();
     let expired = {
         let mut statement = work.connection.prepare_cached(
@@ -59,8 +69,9 @@ fn sweep_holds(work: &mut Work<'_>) -> Result<(), Failure> {
         let rows = statement.query_map(params![before, STEP], super::withhold::subject_of_row)?;
         rows.collect::<Result<Vec<_>, _>>()?
     };
+    let more = expired.len() == STEP;
     for subject in expired {
         work.forget_hold(&subject?)?;
     }
-    Ok(())
+    Ok(more)
 }

@@ -8,10 +8,12 @@
 //! Not here: SQL, and the published copies (`super::shared`).
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 
 use keybound_proto::signal::Subject;
 use keybound_proto::time::UnixTime;
 
+use super::terms::Occurrence;
 use super::uses::{LiveUses, OneTimeUse, UseLimits};
 use super::withheld_set::{Hold, WithheldSet};
 
@@ -24,9 +26,9 @@ pub(super) struct Memory {
     proofs: LiveUses,
     assertions: LiveUses,
     withheld: WithheldSet,
-    heads: HashMap<ChainName, Head>,
+    heads: HashMap<Arc<ChainName>, Head>,
     /// Chains whose row is behind [`Self::heads`].
-    dirty_heads: Vec<ChainName>,
+    dirty_heads: Vec<Arc<ChainName>>,
     /// First number and latest spent value of each run of tokens, oldest first:
     /// tells from where on rows must be read back at the next open.
     token_chunks: VecDeque<TokenChunk>,
@@ -55,6 +57,7 @@ pub(super) struct Head {
 pub(super) struct News {
     pub(super) holds: Vec<(Subject, Option<Hold>)>,
     pub(super) clients: Vec<String>,
+    pub(super) terms: Vec<Occurrence>,
     pub(super) last_event: Option<u64>,
     pub(super) last_signal: Option<u64>,
     /// `iat` of the latest token.
@@ -67,6 +70,7 @@ pub(super) struct Mark {
     undo: usize,
     holds: usize,
     clients: usize,
+    terms: usize,
     last_event: Option<u64>,
     last_signal: Option<u64>,
 }
@@ -80,7 +84,7 @@ struct TokenChunk {
 #[derive(Debug)]
 enum Undo {
     Assertion(OneTimeUse),
-    Head(ChainName, Option<Head>),
+    Head(Arc<ChainName>, Option<Head>),
     Hold(Subject, Option<Hold>),
     Proof(OneTimeUse),
 }
@@ -131,16 +135,20 @@ impl Memory {
         self.news.holds.push((subject.clone(), hold));
     }
 
-    pub(super) fn advance_head(&mut self, name: &ChainName, head: Head) {
+    /// The chain has a new end, an event with these terms.
+    pub(super) fn advance_head(&mut self, name: &Arc<ChainName>, head: Head, terms: &[i64]) {
+        let sequence = head.sequence;
+        let occurrences = terms.iter().map(|term| (*term, sequence));
+        self.news.terms.extend(occurrences);
         self.news.last_event = Some(head.sequence);
         let before = match self.heads.get_mut(name) {
             Some(current) => Some(std::mem::replace(current, head)),
-            None => self.heads.insert(name.clone(), head),
+            None => self.heads.insert(Arc::clone(name), head),
         };
         if !self.dirty_heads.contains(name) {
-            self.dirty_heads.push(name.clone());
+            self.dirty_heads.push(Arc::clone(name));
         }
-        self.undo.push(Undo::Head(name.clone(), before));
+        self.undo.push(Undo::Head(Arc::clone(name), before));
     }
 
     pub(super) fn signalled(&mut self, sequence: u64) {
@@ -155,7 +163,7 @@ impl Memory {
     pub(super) fn dirty_heads(&self) -> impl Iterator<Item = (&ChainName, &Head)> {
         self.dirty_heads
             .iter()
-            .filter_map(|name| Some((name, self.heads.get(name)?)))
+            .filter_map(|name| Some((name.as_ref(), self.heads.get(name)?)))
     }
 
     /// Notes that the token `number`, issued at `issued_at`, spent values that live until
@@ -188,11 +196,18 @@ impl Memory {
         self.token_chunks.front().map(|chunk| chunk.first)
     }
 
+    /// Where terms occur in the transaction that is open.
+    pub(super) fn occurrences(&self, term: i64) -> impl Iterator<Item = u64> {
+        let occurrences = self.news.terms.iter();
+        occurrences.filter_map(move |(other, sequence)| (*other == term).then_some(*sequence))
+    }
+
     pub(super) fn mark(&self) -> Mark {
         Mark {
             undo: self.undo.len(),
             holds: self.news.holds.len(),
             clients: self.news.clients.len(),
+            terms: self.news.terms.len(),
             last_event: self.news.last_event,
             last_signal: self.news.last_signal,
         }
@@ -206,6 +221,7 @@ impl Memory {
         }
         self.news.holds.truncate(mark.holds);
         self.news.clients.truncate(mark.clients);
+        self.news.terms.truncate(mark.terms);
         self.news.last_event = mark.last_event;
         self.news.last_signal = mark.last_signal;
     }

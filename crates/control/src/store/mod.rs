@@ -33,6 +33,7 @@ mod readers;
 mod schema;
 mod sealing;
 mod shared;
+mod terms;
 mod withheld_set;
 mod writer;
 

@@ -16,13 +16,14 @@ use keybound_proto::time::{Clock, UnixTime};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
 
-use super::events::last_event;
+use super::events::{decode, last_event};
 use super::file::Watermark;
 use super::memory::{ChainName, Head, Memory};
 use super::schema;
 use super::sealing::Sealer;
 use super::shared::Shared;
 use super::signing_keys::{CheckError, check_sealer};
+use super::terms::{self, Unfiled};
 use super::uses::{OneTimeUse, UseLimits};
 use super::withheld_set::Hold;
 use super::withhold::{LockState, load_all};
@@ -183,6 +184,7 @@ fn remember(connection: &Connection, now: UnixTime, shared: &Shared) -> Result<M
     news.last_event = Some(last_event(connection)?);
     news.last_signal = Some(last_signal(connection)?);
     news.last_issued = last_issued(connection)?;
+    remember_unfiled(connection, &mut shared.unfiled.write())?;
     shared.publish(news);
     Ok(memory)
 }
@@ -207,7 +209,7 @@ fn remember_heads(connection: &Connection, memory: &mut Memory) -> Result<(), Fa
             )));
         }
         let sequence = row.get(2)?;
-        memory.advance_head(&name, Head { sequence, chain });
+        memory.advance_head(&Arc::new(name), Head { sequence, chain }, &[]);
     }
     Ok(())
 }
@@ -218,20 +220,19 @@ fn remember_spent_for_tokens(
     now: UnixTime,
 ) -> Result<(), Failure> {
     let mut statement = connection.prepare(
-        "SELECT number, proof_key, proof_sender, proof_expires, assertion_key, assertion_expires
+        "SELECT number, proof_key, proof_sender, proof_expires, assertion_key, assertion_sender, assertion_expires
          FROM tokens WHERE number >= ?1 ORDER BY number",
     )?;
     let mut rows = statement.query([uses_floor(connection)?.unwrap_or(0)])?;
     while let Some(row) = rows.next()? {
         let mut spent_until = UnixTime::default();
-        let proof_sender: Option<i64> = row.get(2)?;
-        if let Some(proof) = spent(row, 1, 3, proof_sender.unwrap_or(0).cast_unsigned())? {
+        if let Some(proof) = spent(row, 1)? {
             spent_until = spent_until.max(proof.expires_at);
             if proof.expires_at >= now {
                 memory.spend_proof(&proof);
             }
         }
-        if let Some(assertion) = spent(row, 4, 5, 0)? {
+        if let Some(assertion) = spent(row, 4)? {
             spent_until = spent_until.max(assertion.expires_at);
             if assertion.expires_at >= now {
                 memory.spend_assertion(&assertion);
@@ -247,30 +248,40 @@ fn remember_spent_assertions(
     memory: &mut Memory,
     now: UnixTime,
 ) -> Result<(), Failure> {
-    let mut statement =
-        connection.prepare("SELECT key, expires_at FROM assertion_uses WHERE expires_at >= ?1")?;
+    let mut statement = connection
+        .prepare("SELECT key, sender, expires_at FROM assertion_uses WHERE expires_at >= ?1")?;
     let mut rows = statement.query([now.as_secs()])?;
     while let Some(row) = rows.next()? {
-        if let Some(assertion) = spent(row, 0, 1, 0)? {
+        if let Some(assertion) = spent(row, 0)? {
             memory.spend_assertion(&assertion);
         }
     }
     Ok(())
 }
 
-fn spent(
-    row: &rusqlite::Row<'_>,
-    key: usize,
-    expires_at: usize,
-    sender: u64,
-) -> Result<Option<OneTimeUse>, Failure> {
-    let key: Option<[u8; 16]> = row.get(key)?;
-    let expires_at: Option<u64> = row.get(expires_at)?;
+/// The one-time value in three columns: key, sender, end.
+fn spent(row: &rusqlite::Row<'_>, first: usize) -> Result<Option<OneTimeUse>, Failure> {
+    let key: Option<[u8; 16]> = row.get(first)?;
+    let sender: Option<i64> = row.get(first + 1)?;
+    let expires_at: Option<u64> = row.get(first + 2)?;
     Ok(key.zip(expires_at).map(|(key, expires_at)| OneTimeUse {
         key: u128::from_be_bytes(key),
-        sender,
+        sender: sender.unwrap_or(0).cast_unsigned(),
         expires_at: UnixTime::from_secs(expires_at),
     }))
+}
+
+/// Terms of events that were not filed before the last end.
+fn remember_unfiled(connection: &Connection, unfiled: &mut Unfiled) -> Result<(), Failure> {
+    let mut statement =
+        connection.prepare("SELECT sequence, json FROM events WHERE sequence > ?1")?;
+    let mut rows = statement.query([terms::filed_to(connection)?])?;
+    while let Some(row) = rows.next()? {
+        let sequence = row.get(0)?;
+        let terms = terms::of_event(&decode(&row.get::<_, String>(1)?)?);
+        unfiled.add(terms.into_iter().map(|term| (term, sequence)));
+    }
+    Ok(())
 }
 
 fn last_issued(connection: &Connection) -> Result<Option<UnixTime>, Failure> {

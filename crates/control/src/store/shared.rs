@@ -15,6 +15,7 @@ use tokio::sync::watch;
 
 use super::clients::ClientRecord;
 use super::memory::News;
+use super::terms::Unfiled;
 use super::withheld_set::WithheldSet;
 
 /// How many client records are kept decoded.
@@ -30,6 +31,7 @@ pub(super) struct Shared {
     pub(super) last_event: watch::Sender<u64>,
     pub(super) last_signal: watch::Sender<u64>,
     pub(super) clients: ClientCache,
+    pub(super) unfiled: RwLock<Unfiled>,
     last_issued: AtomicU64,
 }
 
@@ -42,6 +44,7 @@ impl Shared {
             last_event: watch::Sender::new(0),
             last_signal: watch::Sender::new(0),
             clients: ClientCache::default(),
+            unfiled: RwLock::default(),
             last_issued: AtomicU64::new(0),
         }
     }
@@ -50,9 +53,12 @@ impl Shared {
         UnixTime::from_secs(self.last_issued.load(Ordering::Relaxed))
     }
 
-    /// Makes a commit visible. Holds first: who is woken by a sequence number
-    /// must already be refused by the holds it stands for.
+    /// Makes a commit visible. Numbers last: who is woken by one must find the
+    /// event and already be refused by the hold it stands for.
     pub(super) fn publish(&self, news: News) {
+        if !news.terms.is_empty() {
+            self.unfiled.write().add(news.terms);
+        }
         if !news.holds.is_empty() {
             let mut withheld = self.withheld.write();
             for (subject, hold) in &news.holds {

@@ -9,7 +9,9 @@ use keybound_proto::token::TokenHash;
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::Store;
+use super::terms;
 use super::withhold::LockRecord;
+use super::writer::Work;
 use crate::error::{Failure, StoreError};
 
 /// Names one token without being able to use it.
@@ -77,7 +79,8 @@ impl Store {
     ///
     /// [`StoreError::Unavailable`], [`StoreError::Corrupt`].
     pub async fn token(&self, token: TokenRef) -> Result<Option<TokenRecord>, StoreError> {
-        self.read(move |connection| find_token(connection, &token))
+        let unfiled = self.inner.shared.unfiled.read().find(&[token.term()], 0);
+        self.read(move |connection| find(connection, &token, &unfiled))
             .await
     }
 
@@ -103,34 +106,57 @@ impl Store {
 const COLUMNS: &str = "token_hash, token_id, issuer, client_id, identity, jkt, binding, audience, \
                        scope, issued_at, expires_at";
 
-pub(super) fn find_token(
-    connection: &Connection,
-    token: &TokenRef,
-) -> Result<Option<TokenRecord>, Failure> {
-    let found = match token {
-        TokenRef::Hash(hash) => connection
-            .prepare_cached(&format!(
-                "SELECT {COLUMNS} FROM tokens WHERE hash_prefix = ?1 AND token_hash = ?2"
-            ))?
-            .query_row((hash_prefix(hash), hash.as_bytes()), |row| {
-                Ok(record_of_row(row))
-            }),
-        TokenRef::Id(id) => connection
-            .prepare_cached(&format!("SELECT {COLUMNS} FROM tokens WHERE token_id = ?1"))?
-            .query_row([id], |row| Ok(record_of_row(row))),
-    };
-    let Some(mut record) = found.optional()?.transpose()? else {
-        return Ok(None);
-    };
-    record.withheld = super::withhold::load(connection, &record.subject())?;
-    Ok(Some(record))
+/// Candidates for one term are few: only a collision of 64 bits makes a second one.
+const CANDIDATES: usize = 16;
+
+impl TokenRef {
+    fn term(&self) -> i64 {
+        match self {
+            Self::Hash(hash) => terms::of_minted_hash(hash),
+            Self::Id(id) => terms::of_minted_id(id),
+        }
+    }
+
+    fn names(&self, record: &TokenRecord) -> bool {
+        match self {
+            Self::Hash(hash) => record.token_hash == *hash,
+            Self::Id(id) => record.token_id.as_ref() == Some(id),
+        }
+    }
 }
 
-/// The first 64 bits: what the index holds, a quarter of the hash.
-pub(super) fn hash_prefix(hash: &TokenHash) -> i64 {
-    hash.as_bytes()
-        .first_chunk()
-        .map_or(0, |bytes| i64::from_be_bytes(*bytes))
+/// Finds a token inside a transaction of the writer.
+pub(super) fn find_token(
+    work: &Work<'_>,
+    token: &TokenRef,
+) -> Result<Option<TokenRecord>, Failure> {
+    let term = token.term();
+    let mut unfiled = work.shared.unfiled.read().find(&[term], 0);
+    unfiled.extend(work.memory.occurrences(term));
+    find(work.connection, token, &unfiled)
+}
+
+/// Finds a token among the `unfiled` candidates, asked before the snapshot was
+/// taken, and those in the file.
+fn find(
+    connection: &Connection,
+    token: &TokenRef,
+    unfiled: &[u64],
+) -> Result<Option<TokenRecord>, Failure> {
+    let filed = terms::find_filed(connection, token.term(), CANDIDATES)?;
+    let mut statement =
+        connection.prepare_cached(&format!("SELECT {COLUMNS} FROM tokens WHERE number = ?1"))?;
+    for number in unfiled.iter().rev().chain(&filed) {
+        let record = statement
+            .query_row([number], |row| Ok(record_of_row(row)))
+            .optional()?
+            .transpose()?;
+        if let Some(mut record) = record.filter(|record| token.names(record)) {
+            record.withheld = super::withhold::load(connection, &record.subject())?;
+            return Ok(Some(record));
+        }
+    }
+    Ok(None)
 }
 
 fn record_of_row(row: &Row<'_>) -> Result<TokenRecord, Failure> {

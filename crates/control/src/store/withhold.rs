@@ -117,7 +117,7 @@ impl Store {
     ) -> Result<RevokeOutcome, StoreError> {
         let order = self.order(EventKind::TokenRevoked, by, reason)?;
         self.write(move |work| {
-            let Some(record) = find_token(work.connection, &token)? else {
+            let Some(record) = find_token(work, &token)? else {
                 return Ok(RevokeOutcome::UnknownToken);
             };
             let subject = record.subject();
@@ -149,7 +149,7 @@ impl Store {
     ) -> Result<LockOutcome, StoreError> {
         let order = self.order(EventKind::Locked, by, reason)?;
         self.write(move |work| {
-            let (subject, token) = resolve(work.connection, subject)?;
+            let (subject, token) = resolve(work, subject)?;
             if let Some(before) = load(work.connection, &subject)? {
                 return Ok(LockOutcome::AlreadyWithheld(before));
             }
@@ -170,7 +170,7 @@ impl Store {
     pub async fn unlock(&self, subject: Subject, by: &str) -> Result<UnlockOutcome, StoreError> {
         let order = self.order(EventKind::Unlocked, by, None)?;
         self.write(move |work| {
-            let (subject, token) = resolve(work.connection, subject)?;
+            let (subject, token) = resolve(work, subject)?;
             let Some(before) = load(work.connection, &subject)? else {
                 return Ok(UnlockOutcome::NotLocked);
             };
@@ -474,16 +474,11 @@ impl LockState {
 }
 
 /// One name per token: a token known by its hash goes by its handle, if it has one.
-fn resolve(
-    connection: &Connection,
-    subject: Subject,
-) -> Result<(Subject, Option<TokenRecord>), Failure> {
+fn resolve(work: &Work<'_>, subject: Subject) -> Result<(Subject, Option<TokenRecord>), Failure> {
     let token = match &subject {
-        Subject::Token { issuer, token_id } => {
-            find_token(connection, &TokenRef::Id(token_id.clone()))?
-                .filter(|token| token.issuer == *issuer)
-        }
-        Subject::TokenHash(hash) => find_token(connection, &TokenRef::Hash(*hash))?,
+        Subject::Token { issuer, token_id } => find_token(work, &TokenRef::Id(token_id.clone()))?
+            .filter(|token| token.issuer == *issuer),
+        Subject::TokenHash(hash) => find_token(work, &TokenRef::Hash(*hash))?,
         Subject::Identity { .. } | Subject::Key(_) => None,
     };
     let subject = token.as_ref().map_or(subject, TokenRecord::subject);

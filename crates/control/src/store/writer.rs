@@ -15,6 +15,7 @@ use keybound_proto::time::{Clock, UnixTime};
 use rusqlite::{Connection, params};
 
 use super::file::Watermark;
+use super::maintenance::maintain;
 use super::memory::Memory;
 use super::shared::Shared;
 use crate::error::{Failure, StoreError};
@@ -32,6 +33,8 @@ pub(super) trait Job: Send {
 pub(super) struct Work<'a> {
     pub(super) connection: &'a Connection,
     pub(super) memory: &'a mut Memory,
+    /// What is committed.
+    pub(super) shared: &'a Shared,
     pub(super) now: UnixTime,
 }
 
@@ -81,23 +84,28 @@ impl Writer {
         }
     }
 
-    /// Work that nobody waits for: forgetting, indexing. Errors are logged and
-    /// tried again at the next turn.
-    pub(super) fn maintain(
-        &mut self,
-        task: impl FnOnce(&mut Work<'_>) -> Result<bool, Failure>,
-    ) -> bool {
-        let done = self.in_transaction(task);
-        done.unwrap_or_else(|failure| {
-            let error = failure.at(&self.shared.file);
-            self.abandon(&error);
-            false
-        })
+    /// One step of work that nobody waits for; `true` when there is more. Errors
+    /// are logged and the step is tried again at the next turn.
+    pub(super) fn maintain(&mut self) -> bool {
+        match self.in_transaction(maintain) {
+            Ok(done) => {
+                if let Some(sequence) = done.filed_to {
+                    self.shared.unfiled.write().filed_to(sequence);
+                }
+                done.more
+            }
+            Err(failure) => {
+                let error = failure.at(&self.shared.file);
+                self.abandon(&error);
+                false
+            }
+        }
     }
 
-    /// Writes the log back into the file and empties it, so that the next open
-    /// has nothing to recover.
-    pub(super) fn close(self) {
+    /// Finishes background work, writes the log back into the file and empties
+    /// it, so that the next open has nothing to recover.
+    pub(super) fn close(mut self) {
+        while self.maintain() {}
         let Self {
             connection, shared, ..
         } = self;
@@ -109,21 +117,22 @@ impl Writer {
         }
     }
 
-    fn in_transaction(
+    fn in_transaction<T>(
         &mut self,
-        task: impl FnOnce(&mut Work<'_>) -> Result<bool, Failure>,
-    ) -> Result<bool, Failure> {
+        task: impl FnOnce(&mut Work<'_>) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
         self.begin()?;
         let now = self.clock.now();
         let mut work = Work {
             connection: &self.connection,
             memory: &mut self.memory,
+            shared: &self.shared,
             now,
         };
-        let more = task(&mut work)?;
+        let done = task(&mut work)?;
         self.end()?;
         self.publish();
-        Ok(more)
+        Ok(done)
     }
 
     fn publish(&mut self) {
@@ -156,6 +165,7 @@ impl Writer {
         let mut work = Work {
             connection: &self.connection,
             memory: &mut self.memory,
+            shared: &self.shared,
             now,
         };
         let outcome = job.run(&mut work);

@@ -86,7 +86,7 @@ async fn lock(store: &Store, number: u64) -> Result<(), Failure> {
         LockOutcome::Locked(_) => say("locked", number)?,
         other => return Err(format!("not locked: {other:?}").into()),
     }
-    if number % 2 == 0 {
+    if number.is_multiple_of(2) {
         say("unlocking", number)?;
         match store.unlock(key(number), "driver").await? {
             UnlockOutcome::Released(_) => say("unlocked", number)?,

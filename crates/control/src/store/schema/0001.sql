@@ -10,11 +10,11 @@ CREATE TABLE meta (
     value BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- Every token that was minted. `proof_*` and `assertion_*` are the one-time
--- values that were spent for it; at open the live ones are read back from here.
+-- Every token that was minted; `number` is the sequence number of its event.
+-- `proof_*` and `assertion_*` are the one-time values that were spent for it; at
+-- open the live ones are read back from here.
 CREATE TABLE tokens (
     number            INTEGER PRIMARY KEY,
-    hash_prefix       INTEGER NOT NULL,
     token_hash        BLOB NOT NULL,
     token_id          TEXT,
     issuer            TEXT NOT NULL,
@@ -31,15 +31,15 @@ CREATE TABLE tokens (
     proof_sender      INTEGER,
     proof_expires     INTEGER,
     assertion_key     BLOB,
+    assertion_sender  INTEGER,
     assertion_expires INTEGER
 ) STRICT;
-CREATE INDEX tokens_by_hash ON tokens (hash_prefix);
-CREATE INDEX tokens_by_id ON tokens (token_id);
 
 -- Assertions spent without a token coming of it (introspection, revocation).
 CREATE TABLE assertion_uses (
     number     INTEGER PRIMARY KEY,
     key        BLOB NOT NULL,
+    sender     INTEGER NOT NULL,
     expires_at INTEGER NOT NULL
 ) STRICT;
 
@@ -104,9 +104,9 @@ CREATE TABLE events (
 -- Only what is delivered can come twice.
 CREATE UNIQUE INDEX events_delivered ON events (reporter, id) WHERE reporter IS NOT NULL;
 
--- Where an event mentions a token, key, client or identity: 64 bits of a hash of the term.
--- Filled in the background up to `meta.indexed_to`.
-CREATE TABLE event_terms (
+-- By what tokens and events are found: 64 bits of a hash of a term. Filled in
+-- the background, sorted, up to `meta.filed_to`; the rest is kept in memory.
+CREATE TABLE terms (
     term     INTEGER NOT NULL,
     sequence INTEGER NOT NULL,
     PRIMARY KEY (term, sequence)

@@ -124,6 +124,60 @@ async fn a_recorded_token_is_found_by_handle_and_hash_with_its_event() {
 }
 
 #[tokio::test]
+async fn a_token_is_found_filed_or_not_and_after_a_crash() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("a.db");
+    let store = open(&file);
+    let all_found = async |store: &Store, to| {
+        for number in 0..to {
+            let by_id = store.token_by_id(&token_id(number)).await.unwrap();
+            assert_eq!(by_id.unwrap().token_hash, hash(number));
+            assert!(store.token_by_hash(hash(number)).await.unwrap().is_some());
+            let filter = EventFilter {
+                token_sha256: Some(hash(number).to_hex()),
+                ..EventFilter::default()
+            };
+            assert_eq!(store.events(0, 9, filter).await.unwrap().len(), 1);
+        }
+        assert_eq!(store.token_by_id(&token_id(to)).await.unwrap(), None);
+    };
+    for number in 0..5 {
+        record(&store, number).await;
+    }
+    all_found(&store, 5).await;
+    drop(store);
+    let store = open(&file);
+    for number in 5..9 {
+        record(&store, number).await;
+    }
+    all_found(&store, 9).await;
+    // As a crash leaves it: nothing filed since the last close.
+    let copy = directory.path().join("b.db");
+    for suffix in ["", "-wal"] {
+        let from = format!("{}{suffix}", file.display());
+        std::fs::copy(from, format!("{}{suffix}", copy.display())).unwrap();
+    }
+    all_found(&open(&copy), 9).await;
+}
+
+#[tokio::test]
+async fn a_token_is_found_in_the_batch_that_issues_it() {
+    let (store, _) = memory();
+    let outcome = store
+        .write(|work| {
+            let event =
+                keybound_proto::event::Event::new(&[1; 16], 0, "control", EventKind::TokenIssued)
+                    .with_token_id(token_id(1));
+            let entry = crate::store::events::Entry::own(&event);
+            work.record(&issuance(1), &entry)?;
+            crate::store::tokens::find_token(work, &TokenRef::Id(token_id(1)))
+        })
+        .await
+        .unwrap();
+    assert_eq!(outcome.unwrap().token_hash, hash(1));
+}
+
+#[tokio::test]
 async fn spent_values_are_spent_after_a_restart() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("a.db");
