@@ -8,6 +8,7 @@ pub(crate) mod dist;
 pub(crate) mod docs;
 pub(crate) mod fuzz;
 pub(crate) mod interop;
+pub(crate) mod model;
 pub(crate) mod mutants;
 pub(crate) mod test;
 pub(crate) mod vectors;

@@ -6,7 +6,7 @@
 use std::path::Path;
 
 use super::binary::{self, Built};
-use super::{check, docs, interop, vectors};
+use super::{check, docs, interop, model, vectors};
 use crate::command::Run;
 use crate::failure::Failure;
 use crate::needs::{self, Consent};
@@ -27,7 +27,7 @@ pub(crate) fn run(options: &[String]) -> Result<(), Failure> {
     match summary.step("build", build) {
         Some(built) => after_the_build(&mut summary, &built, with_interop),
         None => {
-            for name in ["tests", "vectors", "interop", "demo"] {
+            for name in ["tests", "replay log model", "vectors", "interop", "demo"] {
                 summary.not_run(name, "the build failed");
             }
         }
@@ -37,6 +37,7 @@ pub(crate) fn run(options: &[String]) -> Result<(), Failure> {
 
 fn after_the_build(summary: &mut Summary, built: &Built, with_interop: bool) {
     summary.step("tests", workspace_tests);
+    summary.step("replay log model", model::run);
     summary.step("vectors", || match &built.vectors {
         Some(program) => vectors::check(program),
         None => Err(Failure::Findings(vec![

@@ -1,5 +1,5 @@
 //! Every interleaving of the log's critical parts, by loom:
-//! `RUSTFLAGS="--cfg keybound_loom" cargo test -p keybound-guard --release replay::model`.
+//! a step of `cargo xtask test`, built with `--cfg keybound_loom`.
 
 use loom::sync::Arc;
 use loom::thread;

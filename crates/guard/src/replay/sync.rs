@@ -1,5 +1,5 @@
 //! The lock and the atomics of the replay log, exchanged for loom's when the
-//! log's interleavings are explored (`RUSTFLAGS="--cfg keybound_loom"`). Holds
+//! log's interleavings are explored (`--cfg keybound_loom`). Holds
 //! no policy.
 
 #[cfg(not(keybound_loom))]
