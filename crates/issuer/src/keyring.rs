@@ -50,7 +50,7 @@ pub enum KeyRingError {
     Store(#[from] StoreError),
 }
 
-/// What [`KeyRing::rotate`] did.
+/// What a rotation did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rotated {
     /// The key that was made, already published.

@@ -1,7 +1,7 @@
 //! Every decision of the authorization server, as pure functions: a request and
 //! what is known go in, a reply or a refusal comes out, `now` is an argument.
 //!
-//! Nothing here waits, reads a clock, or touches the store; [`crate::http`]
+//! Nothing here waits, reads a clock, or touches the store; the HTTP layer
 //! gathers what a decision needs, asks, and carries out what it says.
 
 pub mod client;

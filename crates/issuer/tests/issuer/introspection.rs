@@ -225,3 +225,25 @@ async fn a_locked_client_key_or_identity_authenticates_nobody_on_any_endpoint() 
         world.bound_token().await;
     }
 }
+
+#[tokio::test]
+async fn sc_211_two_issuers_on_one_store_know_nothing_of_each_others_tokens() {
+    let one = World::new().await;
+    let token = one.bound_token().await;
+    let key =
+        keybound_custody::SoftwareKey::generate(keybound_proto::jose::Algorithm::Es256).unwrap();
+    let other = World::on(one.store.clone(), one.clock.clone(), key, |config| {
+        config.url = keybound_proto::uri::HttpUrl::parse("http://127.0.0.1:9500").unwrap();
+    })
+    .await;
+    assert_eq!(ask_auditor(&other, &token).await, INACTIVE);
+    assert_ne!(ask_auditor(&one, &token).await, INACTIVE);
+}
+
+#[tokio::test]
+async fn a_token_from_the_future_is_not_active() {
+    let world = World::new().await;
+    let token = world.bound_token().await;
+    world.clock.set(crate::world::NOW - 1);
+    assert_eq!(ask_auditor(&world, &token).await, INACTIVE);
+}
