@@ -215,6 +215,19 @@ async fn f_10_a_head_has_one_deadline_however_often_a_byte_comes() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn f_10_a_client_that_takes_no_bytes_is_given_up() {
+    let (_client, server) = duplex(64);
+    let limits = FramingLimits::default();
+    let pause = limits.write_pause;
+    let state = Arc::new(ConnectionState::default());
+    let mut layer = Framed::new(server, Arc::new(limits), state);
+    let started = tokio::time::Instant::now();
+    let error = layer.write_all(&[b'x'; 1000]).await.expect_err("given up");
+    assert_eq!(error.kind(), std::io::ErrorKind::TimedOut);
+    assert!(started.elapsed() >= pause);
+}
+
+#[tokio::test(start_paused = true)]
 async fn well_framed_messages_pass_unchanged() {
     for message in GOOD {
         assert_eq!(

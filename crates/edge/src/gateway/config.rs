@@ -163,7 +163,7 @@ pub enum GatewayConfigError {
         /// The route's name.
         route: String,
     },
-    /// A resource under another origin than the gateway's.
+    /// An upstream that needs TLS.
     #[error(
         "the upstream `{upstream}` of route `{route}` needs TLS, which this release does not speak to upstreams; use an `http` upstream on this machine"
     )]
@@ -184,7 +184,7 @@ impl GatewayConfig {
                 .routes
                 .iter()
                 .take(index)
-                .any(|other| other.path == route.path)
+                .any(|other| is_same_prefix(&other.path, &route.path))
             {
                 return Err(GatewayConfigError::PathRepeated {
                     path: route.path.clone(),
@@ -198,6 +198,12 @@ impl GatewayConfig {
         }
         Ok(())
     }
+}
+
+/// Whether two paths are one prefix, to an upstream that ignores case at least.
+fn is_same_prefix(one: &str, other: &str) -> bool {
+    let without_slash = |path: &str| path.trim_end_matches('/').to_ascii_lowercase();
+    without_slash(one) == without_slash(other)
 }
 
 impl RouteConfig {
@@ -239,5 +245,80 @@ impl fmt::Debug for GatewayConfig {
             .field("routes", &self.routes)
             .field("signs_assertions", &self.assertion_key.is_some())
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn route(path: &str, upstream: &str, resource: &str) -> RouteConfig {
+        let check = keybound_guard::Route::new("the-route", resource);
+        let mut route = RouteConfig::new(path, Origin::parse(upstream).expect("origin"), check);
+        route.identity = IdentityForm::None;
+        route
+    }
+
+    fn check(routes: Vec<RouteConfig>) -> Result<(), GatewayConfigError> {
+        let config = GatewayConfig {
+            url: Origin::parse("https://api.example.com").expect("origin"),
+            issuers: Vec::new(),
+            proof_algorithms: AlgorithmSet::PROOF_DEFAULT,
+            routes,
+            assertion_key: None,
+            cors: None,
+            identity_fields: Vec::new(),
+            timeouts: UpstreamTimeouts::default(),
+            error_detail: ErrorDetail::Minimal,
+        };
+        config.check()
+    }
+
+    const UPSTREAM: &str = "http://127.0.0.1:8080";
+    const RESOURCE: &str = "https://api.example.com/";
+
+    #[test]
+    fn routes_that_can_never_work_are_refused_by_name() {
+        for path in [
+            "", "a", "/a/../b", "/a//b", "/a%20b", "/a;b", "/a?b", "/a b", "/\u{e4}",
+        ] {
+            let error = check(vec![route(path, UPSTREAM, RESOURCE)]).expect_err("refused");
+            assert!(
+                matches!(error, GatewayConfigError::Path { .. }),
+                "{path}: {error}"
+            );
+        }
+        for same in ["/a", "/a/", "/A"] {
+            let twice = vec![
+                route("/a", UPSTREAM, RESOURCE),
+                route(same, UPSTREAM, RESOURCE),
+            ];
+            assert!(
+                matches!(check(twice), Err(GatewayConfigError::PathRepeated { .. })),
+                "{same}"
+            );
+        }
+        let error = check(vec![route("/a", UPSTREAM, "approvals")]).expect_err("refused");
+        assert!(error.to_string().contains("`the-route`"), "{error}");
+        let error = check(vec![route("/a", "https://up.example", RESOURCE)]).expect_err("refused");
+        assert!(
+            matches!(error, GatewayConfigError::UpstreamScheme { .. }),
+            "{error}"
+        );
+        let mut signing = route("/a", UPSTREAM, RESOURCE);
+        signing.identity = IdentityForm::Assertion;
+        let error = check(vec![signing.clone()]).expect_err("refused");
+        assert!(
+            matches!(error, GatewayConfigError::AssertionKeyMissing { .. }),
+            "{error}"
+        );
+        signing.enforcement = Enforcement::Off;
+        check(vec![signing]).expect("an open route has nobody to name");
+    }
+
+    #[test]
+    fn ordinary_routes_are_accepted() {
+        let routes = ["/", "/a", "/b/", "/a/b-c_d.e~f"];
+        check(routes.map(|path| route(path, UPSTREAM, RESOURCE)).into()).expect("accepted");
     }
 }

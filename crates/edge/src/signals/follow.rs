@@ -135,8 +135,9 @@ impl Session {
         }
         // Acknowledged only from here on; a failure above makes control send them again.
         self.acknowledged = acknowledged;
-        for signal in &applied {
-            record(signal, self.beginning.is_some(), follower);
+        // What a new stream tells is old; nobody waited for it.
+        if self.beginning.is_none() {
+            applied.iter().for_each(|signal| record(signal, follower));
         }
         Ok(())
     }
@@ -270,22 +271,17 @@ fn connected<T>(follower: &Follower<T>) {
     }
 }
 
-/// Records that a lock or a release took effect here. What a new stream tells about the past
-/// has no propagation time.
-fn record<T>(signal: &SecurityEventToken, is_of_the_past: bool, follower: &Follower<T>) {
-    let Some(mut event) = event(EventKind::LockApplied, follower) else {
-        return;
-    };
-    event = about(event, &signal.subject).with_reason(signal.event.to_string());
-    if !is_of_the_past {
-        let propagation_ms = follower.clock.now_millis().saturating_sub(signal.time_ms);
-        event = event.with_propagation_ms(propagation_ms);
-        follower
-            .guard
-            .metrics()
-            .observe_propagation(Duration::from_millis(propagation_ms));
+/// Records that a lock or a release took effect here, and how long that took.
+fn record<T>(signal: &SecurityEventToken, follower: &Follower<T>) {
+    let propagation_ms = follower.clock.now_millis().saturating_sub(signal.time_ms);
+    let taken = Duration::from_millis(propagation_ms);
+    follower.guard.metrics().observe_propagation(taken);
+    if let Some(event) = event(EventKind::LockApplied, follower) {
+        let event = about(event, &signal.subject)
+            .with_reason(signal.event.to_string())
+            .with_propagation_ms(propagation_ms);
+        follower.sink.record(event);
     }
-    follower.sink.record(event);
 }
 
 fn event<T>(kind: EventKind, follower: &Follower<T>) -> Option<Event> {

@@ -21,13 +21,13 @@ mod writer;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{SyncSender, sync_channel};
 
 use keybound_guard::EventSink;
 use keybound_proto::event::Event;
 use keybound_proto::time::Clock;
 use parking_lot::Mutex;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
 
 pub use self::deliver::Delivery;
 use self::files::Files;
@@ -83,8 +83,16 @@ impl SpoolError {
 /// A durable queue of events. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Spool {
-    queue: SyncSender<Event>,
+    queue: SyncSender<Message>,
     shared: Arc<Shared>,
+}
+
+/// What goes through the queue.
+enum Message {
+    /// To be stored.
+    Event(Box<Event>),
+    /// To be answered when everything before it was stored or counted.
+    Flush(oneshot::Sender<()>),
 }
 
 /// What recorder, writer and deliverer share.
@@ -155,11 +163,25 @@ impl Spool {
 
     /// Takes an event. Never blocks; an event that finds no room is counted.
     pub fn push(&self, event: Event) {
-        match self.queue.try_send(event) {
-            Ok(()) => {}
-            Err(TrySendError::Full(event) | TrySendError::Disconnected(event)) => {
-                self.shared.lost.fetch_add(event.count, Ordering::Relaxed);
-            }
+        let count = event.count;
+        if self
+            .queue
+            .try_send(Message::Event(Box::new(event)))
+            .is_err()
+        {
+            self.shared.lost.fetch_add(count, Ordering::Relaxed);
+        }
+    }
+
+    /// Waits until everything that was pushed before is on the disk, or counted. For a process
+    /// that is about to end.
+    pub async fn flush(&self) {
+        let (done, wait) = oneshot::channel();
+        let queue = self.queue.clone();
+        // A full queue makes this wait, which only a blocking thread may.
+        let sent = tokio::task::spawn_blocking(move || queue.send(Message::Flush(done))).await;
+        if matches!(sent, Ok(Ok(()))) {
+            let _ = wait.await;
         }
     }
 

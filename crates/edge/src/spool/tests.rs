@@ -120,10 +120,7 @@ async fn an_event_that_control_refuses_does_not_hold_up_the_others() {
     for number in 0..4 {
         spool.push(event(number));
     }
-    // Let the writer finish, so that all four are one batch.
-    while spool.status().waiting_bytes < 4 * 100 {
-        std::thread::yield_now();
-    }
+    spool.flush().await;
     let outcomes = vec![
         Delivery::Refused,
         Delivery::Accepted,
@@ -149,9 +146,7 @@ async fn a_crash_loses_nothing_and_repeats_at_most_what_was_not_acknowledged() {
     for number in 6..9 {
         spool.push(event(number));
     }
-    while spool.status().waiting_bytes < 3 * 100 {
-        std::thread::yield_now();
-    }
+    spool.flush().await;
     drop(spool);
     // A crash in the middle of a line.
     let last = std::fs::read_dir(&limits.directory)

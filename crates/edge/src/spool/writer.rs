@@ -7,8 +7,8 @@ use std::sync::mpsc::Receiver;
 use keybound_proto::event::{Event, EventKind};
 use keybound_proto::time::Clock;
 
-use super::Shared;
 use super::files::Files;
+use super::{Message, Shared};
 
 /// Most events that share one sync.
 const BATCH: usize = 512;
@@ -21,12 +21,21 @@ pub(super) struct Writer {
 
 impl Writer {
     /// Runs until the last sender is gone and the queue is empty.
-    pub(super) fn run(self, events: &Receiver<Event>) {
-        while let Ok(first) = events.recv() {
-            let mut batch = vec![first];
-            batch.extend(events.try_iter().take(BATCH - 1));
-            self.store(&batch);
+    pub(super) fn run(self, queue: &Receiver<Message>) {
+        while let Ok(first) = queue.recv() {
+            let (mut events, mut flushes) = (Vec::new(), Vec::new());
+            for message in std::iter::once(first).chain(queue.try_iter().take(BATCH - 1)) {
+                match message {
+                    Message::Event(event) => events.push(*event),
+                    Message::Flush(done) => flushes.push(done),
+                }
+            }
+            self.store(&events);
             self.shared.written.notify_one();
+            for done in flushes {
+                // Whoever waited may have given up.
+                let _ = done.send(());
+            }
         }
     }
 
