@@ -198,6 +198,3 @@ impl fmt::Debug for RevocationView {
             .finish_non_exhaustive()
     }
 }
-
-#[cfg(test)]
-mod tests;
