@@ -180,6 +180,7 @@ pub(crate) fn freshness() -> Value {
         claims("jti-absent", "form", "no jti (SC-068)", "dpop.jti.invalid", &json!({"jti": null})),
         claims("jti-empty", "form", "empty jti (SC-068)", "dpop.jti.invalid", &json!({"jti": ""})),
         claims("jti-number", "form", "jti as a number (SC-068)", "dpop.jti.invalid", &json!({"jti": 7})),
+        claims("jti-longest", "form", "jti of 256 bytes (SC-068)", "ok", &json!({"jti": "j".repeat(256)})),
         claims("jti-long", "form", "jti of 257 bytes (SC-068)", "dpop.jti.invalid", &json!({"jti": "j".repeat(257)})),
         iat("iat-absent", "no iat (SC-069)", "dpop.iat.invalid", Value::Null),
         iat("iat-string", "iat as a string (SC-069)", "dpop.iat.invalid", json!(NOW.to_string())),
