@@ -38,6 +38,10 @@ struct State {
     errors: Vec<String>,
     is_down: bool,
     has_forgotten: bool,
+    /// How long ago the next signal happened.
+    age_ms: u64,
+    /// Signals in one answer.
+    page: usize,
     /// Signals that are told at the beginning of a stream.
     beginning: Vec<(Subject, u64)>,
 }
@@ -47,6 +51,8 @@ impl Control {
         let key = SoftwareKey::generate(Algorithm::Es256).expect("key");
         let state = State {
             kid: "kb-1",
+            page: 1,
+            age_ms: 40,
             ..State::default()
         };
         Self(Arc::new(Inner {
@@ -54,6 +60,10 @@ impl Control {
             state: StdMutex::new(state),
             changed: Notify::new(),
         }))
+    }
+
+    fn with_state<T>(&self, read: impl FnOnce(&State) -> T) -> T {
+        read(&self.0.state.lock().expect("lock"))
     }
 
     fn with<T>(&self, work: impl FnOnce(&mut State) -> T) -> T {
@@ -78,7 +88,7 @@ impl Control {
             subject,
             event,
             expires_at: None,
-            time_ms: NOW * 1000 - 40,
+            time_ms: NOW * 1000 - self.with_state(|state| state.age_ms),
         };
         signal
             .signing_input(Algorithm::Es256, kid)
@@ -145,10 +155,10 @@ impl Control {
                 }
             }
         }
-        let waiting = self.0.state.lock().expect("lock").waiting.clone();
+        let (waiting, page) = self.with_state(|state| (state.waiting.clone(), state.page));
         // One at a time, so that a beginning takes several polls.
-        let next: BTreeMap<_, _> = waiting.iter().take(1).collect();
-        let text = serde_json::json!({"sets": next, "moreAvailable": waiting.len() > 1});
+        let next: BTreeMap<_, _> = waiting.iter().take(page).collect();
+        let text = serde_json::json!({"sets": next, "moreAvailable": waiting.len() > page});
         (200, Bytes::from(text.to_string()))
     }
 }
@@ -453,4 +463,25 @@ async fn a_new_key_of_control_is_fetched_before_a_signal_is_judged() {
     assert_eq!(world.locked(), 1);
     trigger.drain(Duration::ZERO);
     following.await.expect("follower ends");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lock_and_its_release_in_one_answer_are_applied_in_their_order() {
+    let world = World::new();
+    world
+        .follow_until(|world| world.guard.revocations().is_current())
+        .await;
+    world.control.with(|state| state.page = 10);
+    // The answer's members come in the order of their names, which is not that of time.
+    for (id, event, age_ms) in [
+        ("b-first", SignalEvent::Locked, 50),
+        ("a-second", SignalEvent::Released, 30),
+    ] {
+        world.control.with(|state| state.age_ms = age_ms);
+        world.control.tell(id, key(1), event);
+    }
+    world
+        .follow_until(|world| acknowledged(world).len() == 2)
+        .await;
+    assert_eq!(world.locked(), 0);
 }

@@ -301,6 +301,9 @@ async fn sc_272_pages_can_read_the_challenge_when_cors_is_on() {
             .status,
         403
     );
+    let with_credentials = [&preflight[..], &[("Authorization", "DPoP x")]].concat();
+    let request = world.request("OPTIONS", "/approvals", &with_credentials);
+    assert_eq!(ask(world.addr, request).await.status, 401);
     let no_preflight = ask(
         world.addr,
         world.request("OPTIONS", "/reports", &[("Origin", PAGE)]),

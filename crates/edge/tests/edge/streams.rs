@@ -63,6 +63,18 @@ async fn sc_255_a_lock_cuts_the_open_streams_of_its_key_and_no_others() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn sc_255_a_stream_that_has_not_sent_anything_is_cut_too() {
+    let world = World::start().await;
+    let request = world.signed("GET", "/approvals/head-only");
+    let (stream, received) = open(&world, request, "\r\n\r\n").await;
+    let jkt = world.holder.public_key().thumbprint();
+    let revocations = world.guard.revocations();
+    revocations.apply(&Subject::Key(jkt), SignalEvent::Locked, None);
+    let answer = rest(stream, received).await;
+    assert_eq!((answer.body.len(), answer.is_complete), (0, false));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn sc_255_a_lock_of_somebody_else_cuts_nothing() {
     let world = World::start().await;
     let (mut stream, mut received) =

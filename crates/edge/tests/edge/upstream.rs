@@ -178,6 +178,11 @@ impl Upstream {
                 let _ = stream.write_all(chunked).await;
                 return std::future::pending().await;
             }
+            "head-only" => {
+                let head = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
+                let _ = stream.write_all(head).await;
+                return std::future::pending().await;
+            }
             "reset" => return false,
             "cut" => {
                 let _ = stream.write_all(chunked).await;
