@@ -34,7 +34,9 @@ struct WallClock;
 impl Clock for WallClock {
     fn now_millis(&self) -> u64 {
         let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-        since.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+        since.map_or(0, |since| {
+            u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+        })
     }
 }
 
@@ -85,16 +87,20 @@ async fn measure(store: &Store, tasks: usize, duration: Duration) -> Result<(f64
     }
     let count = counter.load(Ordering::Relaxed) as f64;
     let cpu = cpu_time()? - cpu;
-    Ok((count / started.elapsed().as_secs_f64(), cpu.as_secs_f64() * 1e6 / count))
+    Ok((
+        count / started.elapsed().as_secs_f64(),
+        cpu.as_secs_f64() * 1e6 / count,
+    ))
 }
 
 fn issuance(number: u64) -> Issuance {
     let now = WallClock.now();
     let hash = TokenHash::of(&number.to_be_bytes());
     let once = |salt: u8| OneTimeUse {
-        key: hash.as_bytes().first_chunk().map_or(0, |bytes| {
-            u128::from_be_bytes(*bytes) ^ u128::from(salt)
-        }),
+        key: hash
+            .as_bytes()
+            .first_chunk()
+            .map_or(0, |bytes| u128::from_be_bytes(*bytes) ^ u128::from(salt)),
         sender: number % 8,
         expires_at: now.plus(61),
     };

@@ -116,6 +116,22 @@ fn with_other_token(
     token: &str,
     verified: Arc<AccessToken>,
 ) -> Result<Unjudged, Rejection> {
+    let requirements = Requirements {
+        audience: "https://api.example.com/",
+        issuers: None,
+        scopes: &[],
+        nonce_clients: &[],
+    };
+    on_route(key, jti, token, verified, &requirements)
+}
+
+fn on_route(
+    key: &Key,
+    jti: &str,
+    token: &str,
+    verified: Arc<AccessToken>,
+    requirements: &Requirements<'_>,
+) -> Result<Unjudged, Rejection> {
     let target = Htu::parse("https://api.example.com/x").unwrap();
     let authorization = format!("DPoP {token}");
     let proof = key.proof("https://api.example.com/x", jti, Some(token));
@@ -131,15 +147,9 @@ fn with_other_token(
         required: false,
     };
     let profile = Profile::default();
-    let requirements = Requirements {
-        audience: "https://api.example.com/",
-        issuers: None,
-        scopes: &[],
-        nonce_clients: &[],
-    };
     Received::read(&profile, presented)?
         .begin(&profile, None, &policy, NOW)?
-        .with_token(verified, &requirements, NOW)
+        .with_token(verified, requirements, NOW)
 }
 
 fn verified(key: &Key, token: &str) -> Verified {
@@ -157,6 +167,72 @@ fn another_tokens_verification_is_refused() {
     let (token, other) = (token_for(&key, "tok_1"), token_for(&key, "tok_2"));
     let refused = with_other_token(&key, "j", &token, verified_token(&other)).unwrap_err();
     assert_eq!(refused.cause(), Cause::TokenSignatureInvalid);
+}
+
+#[test]
+fn a_route_takes_tokens_of_its_issuers_only() {
+    let key = Key::new(1);
+    let token = token_for(&key, "tok_1");
+    let route = |issuers: &[String]| {
+        let requirements = Requirements {
+            audience: "https://api.example.com/",
+            issuers: Some(issuers),
+            scopes: &[],
+            nonce_clients: &[],
+        };
+        on_route(&key, "j", &token, verified_token(&token), &requirements).map(drop)
+    };
+    for others in [&[][..], &["https://other.example".to_owned()]] {
+        assert_eq!(
+            route(others).unwrap_err().cause(),
+            Cause::TokenIssuerUnknown
+        );
+    }
+    let ours = ["https://other.example".to_owned(), ISSUER.to_owned()];
+    assert!(route(&ours).is_ok());
+}
+
+#[test]
+fn a_client_that_must_use_nonces_is_held_to_it() {
+    let key = Key::new(1);
+    let token = token_for(&key, "tok_1");
+    let route = |clients: &[String]| {
+        let requirements = Requirements {
+            audience: "https://api.example.com/",
+            issuers: None,
+            scopes: &[],
+            nonce_clients: clients,
+        };
+        on_route(&key, "j", &token, verified_token(&token), &requirements).map(drop)
+    };
+    let refused = route(&["agent".to_owned()]).unwrap_err();
+    assert_eq!(refused.cause(), Cause::DpopNonceAbsent);
+    assert!(route(&["another".to_owned()]).is_ok());
+}
+
+#[test]
+fn a_known_token_is_believed_for_its_own_text_only() {
+    let key = Key::new(1);
+    let other = verified_token(&token_for(&key, "tok_2"));
+    let target = Htu::parse("https://api.example.com/x").unwrap();
+    let proof = key.proof("https://api.example.com/x", "j", Some("not-a-token"));
+    let presented = Presented {
+        method: "POST",
+        target: &target,
+        authorization: HeaderField::One(b"DPoP not-a-token"),
+        proof: HeaderField::One(proof.as_bytes()),
+    };
+    let (nonces, profile) = (nonces(), Profile::default());
+    let policy = NoncePolicy {
+        key: &nonces,
+        required: false,
+    };
+    let refused = Received::read(&profile, presented)
+        .unwrap()
+        .begin(&profile, Some(&other), &policy, NOW)
+        .unwrap_err();
+    assert_eq!(refused.cause(), Cause::TokenMalformed);
+    assert!(refused.token().is_none(), "the other token is not blamed");
 }
 
 #[test]

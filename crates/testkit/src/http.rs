@@ -56,7 +56,7 @@ impl Answer {
     #[must_use]
     pub fn cause(&self) -> String {
         let body = self.json();
-        let cause = body["cause"].as_str().or(body["error"].as_str());
+        let cause = body["cause"].as_str().or_else(|| body["error"].as_str());
         cause.unwrap_or("ok").to_owned()
     }
 

@@ -16,7 +16,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
-use super::writer::{Job, Work, Writer};
+use super::writer::{Job, Scope, Work, Writer};
 use crate::error::{Failure, StoreError};
 
 /// Jobs that may wait; more are refused at once.
@@ -26,7 +26,7 @@ const QUEUE: usize = 4096;
 const BATCH: usize = 512;
 
 /// Quiet time after which background work is done.
-const QUIET: Duration = Duration::from_millis(500);
+const QUIET: Duration = Duration::from_secs(10);
 
 /// Jobs after which background work is done although it is not quiet.
 const BUSY_JOBS: usize = 8 * 1024;
@@ -63,7 +63,12 @@ impl Engine {
     /// Runs `task` in a transaction and returns its result once that is durable.
     ///
     /// Giving up waiting does not undo the work: it may still commit.
-    pub(super) async fn submit<T, F>(&self, file: &Path, task: F) -> Result<T, StoreError>
+    pub(super) async fn submit<T, F>(
+        &self,
+        file: &Path,
+        scope: Scope,
+        task: F,
+    ) -> Result<T, StoreError>
     where
         T: Send + 'static,
         F: FnOnce(&mut Work<'_>) -> Result<T, Failure> + Send + 'static,
@@ -72,6 +77,7 @@ impl Engine {
         self.enqueue(
             file,
             Box::new(Task {
+                scope,
                 work: Some(task),
                 value: None,
                 reply: Some(reply),
@@ -87,12 +93,13 @@ impl Engine {
         answered.map_err(|_| stopped(file))?
     }
 
-    /// Runs `task` in a transaction that nobody waits for.
+    /// Runs `task`, which is one statement, in a transaction that nobody waits for.
     pub(super) fn submit_later<F>(&self, file: &Path, task: F) -> Result<(), StoreError>
     where
         F: FnOnce(&mut Work<'_>) -> Result<(), Failure> + Send + 'static,
     {
         let job = Task {
+            scope: Scope::Transaction,
             work: Some(task),
             value: None,
             reply: None,
@@ -139,6 +146,7 @@ impl Drop for Engine {
 }
 
 struct Task<T, F> {
+    scope: Scope,
     work: Option<F>,
     value: Option<T>,
     /// `None` when nobody waits.
@@ -150,6 +158,10 @@ where
     T: Send,
     F: FnOnce(&mut Work<'_>) -> Result<T, Failure> + Send,
 {
+    fn scope(&self) -> Scope {
+        self.scope
+    }
+
     fn run(&mut self, work: &mut Work<'_>) -> Result<(), Failure> {
         if let Some(task) = self.work.take() {
             self.value = Some(task(work)?);

@@ -119,7 +119,7 @@ impl Store {
     /// [`StoreError::Full`], [`StoreError::Unavailable`]: nothing was stored.
     pub async fn append_event(&self, event: &Event) -> Result<u64, StoreError> {
         let entry = Entry::own(event);
-        self.write(move |work| work.append(&entry)).await
+        self.write_decided(move |work| work.append(&entry)).await
     }
 
     /// Appends one event without waiting until it is durable, for whoever must

@@ -105,7 +105,8 @@ impl Store {
             self.inner.clock.now_millis(),
         )?;
         let entry = Entry::own(&event);
-        self.write(move |work| work.record(&issuance, &entry)).await
+        self.write_decided(move |work| work.record(&issuance, &entry))
+            .await
     }
 
     /// `iat` of the latest token: an issuer whose clock shows less must not issue.

@@ -42,7 +42,7 @@ use self::open::Opened;
 use self::readers::Readers;
 use self::sealing::Sealer;
 use self::shared::Shared;
-use self::writer::Work;
+use self::writer::{Scope, Work};
 use crate::error::{Failure, StoreError};
 
 /// How to open a store.
@@ -177,9 +177,20 @@ impl Store {
         T: Send + 'static,
         F: FnOnce(&mut Work<'_>) -> Result<T, Failure> + Send + 'static,
     {
+        let file = &self.inner.shared.file;
+        self.inner.engine.submit(file, Scope::Savepoint, task).await
+    }
+
+    /// As [`Store::write`], for tasks that decide before they write anything.
+    async fn write_decided<T, F>(&self, task: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Work<'_>) -> Result<T, Failure> + Send + 'static,
+    {
+        let file = &self.inner.shared.file;
         self.inner
             .engine
-            .submit(&self.inner.shared.file, task)
+            .submit(file, Scope::Transaction, task)
             .await
     }
 

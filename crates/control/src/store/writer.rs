@@ -20,8 +20,20 @@ use super::memory::Memory;
 use super::shared::Shared;
 use crate::error::{Failure, StoreError};
 
+/// How a job that fails half-way is taken back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Scope {
+    /// Alone, by a savepoint of its own.
+    Savepoint,
+    /// With its whole batch. Cheaper; for jobs that decide before they write, so
+    /// that only a failing disk can stop them half-way.
+    Transaction,
+}
+
 /// One unit of work for the writer. `run` may be called once; `settle` always is.
 pub(super) trait Job: Send {
+    /// What a failure takes back.
+    fn scope(&self) -> Scope;
     /// Does the work inside the open transaction and keeps the result.
     fn run(&mut self, work: &mut Work<'_>) -> Result<(), Failure>;
     /// Hands the kept result, or the error, to the caller.
@@ -122,14 +134,7 @@ impl Writer {
         task: impl FnOnce(&mut Work<'_>) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
         self.begin()?;
-        let now = self.clock.now();
-        let mut work = Work {
-            connection: &self.connection,
-            memory: &mut self.memory,
-            shared: &self.shared,
-            now,
-        };
-        let done = task(&mut work)?;
+        let done = task(&mut self.work())?;
         self.end()?;
         self.publish();
         Ok(done)
@@ -150,7 +155,10 @@ impl Writer {
         self.begin()?;
         let mut outcomes = Vec::with_capacity(jobs.len());
         for job in jobs {
-            outcomes.push(self.run(job.as_mut())?);
+            outcomes.push(match job.scope() {
+                Scope::Savepoint => self.run_in_savepoint(job.as_mut())?,
+                Scope::Transaction => self.run_bare(job.as_mut())?,
+            });
         }
         self.end()?;
         Ok(outcomes)
@@ -158,18 +166,10 @@ impl Writer {
 
     /// Runs one job in its savepoint. The outer error means that the whole
     /// transaction is gone.
-    fn run(&mut self, job: &mut dyn Job) -> Result<Result<(), StoreError>, Failure> {
+    fn run_in_savepoint(&mut self, job: &mut dyn Job) -> Result<Result<(), StoreError>, Failure> {
         self.execute("SAVEPOINT job")?;
         let mark = self.memory.mark();
-        let now = self.clock.now();
-        let mut work = Work {
-            connection: &self.connection,
-            memory: &mut self.memory,
-            shared: &self.shared,
-            now,
-        };
-        let outcome = job.run(&mut work);
-        let Err(failure) = outcome else {
+        let Err(failure) = job.run(&mut self.work()) else {
             self.execute("RELEASE job")?;
             return Ok(Ok(()));
         };
@@ -181,6 +181,28 @@ impl Writer {
         self.execute("RELEASE job")?;
         self.memory.return_to(mark);
         Ok(Err(failure.at(&self.shared.file)))
+    }
+
+    /// Runs one job without a savepoint. If it fails after it has changed
+    /// something, so does the transaction.
+    fn run_bare(&mut self, job: &mut dyn Job) -> Result<Result<(), StoreError>, Failure> {
+        let changes = self.connection.total_changes();
+        let Err(failure) = job.run(&mut self.work()) else {
+            return Ok(Ok(()));
+        };
+        if self.connection.is_autocommit() || self.connection.total_changes() != changes {
+            return Err(failure);
+        }
+        Ok(Err(failure.at(&self.shared.file)))
+    }
+
+    fn work(&mut self) -> Work<'_> {
+        Work {
+            now: self.clock.now(),
+            connection: &self.connection,
+            memory: &mut self.memory,
+            shared: &self.shared,
+        }
     }
 
     fn begin(&self) -> Result<(), Failure> {

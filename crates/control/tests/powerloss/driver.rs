@@ -7,7 +7,9 @@
 use std::io::Write as _;
 use std::path::Path;
 
-use keybound_control::{IssuanceOutcome, LockOutcome, RevokeOutcome, Store, TokenRef, UnlockOutcome};
+use keybound_control::{
+    IssuanceOutcome, LockOutcome, RevokeOutcome, Store, TokenRef, UnlockOutcome,
+};
 
 use crate::Failure;
 use crate::ledger::{hash, issuance, key, open};
@@ -26,7 +28,9 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
         [careless, file] if careless == "careless" => return be_careless(Path::new(file)),
         [file, run] => (file, run),
         [file, flag, trouble] => {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_time()
+                .build()?;
             return runtime.block_on(drive(Path::new(file), Path::new(flag), trouble));
         }
         _ => return Err("driver FILE RUN".into()),
@@ -69,7 +73,10 @@ async fn work(store: Store, first: u64) -> Result<(), Failure> {
             other => return Err(format!("not issued: {other:?}").into()),
         }
         if number % 3 == 0 {
-            match store.revoke_token(TokenRef::Hash(hash(number)), "driver", None).await? {
+            match store
+                .revoke_token(TokenRef::Hash(hash(number)), "driver", None)
+                .await?
+            {
                 RevokeOutcome::Revoked(_) => say("revoked", number)?,
                 other => return Err(format!("not revoked: {other:?}").into()),
             }
@@ -82,7 +89,10 @@ async fn work(store: Store, first: u64) -> Result<(), Failure> {
 }
 
 async fn lock(store: &Store, number: u64) -> Result<(), Failure> {
-    match store.lock(key(number), "driver", Some("a reason"), None).await? {
+    match store
+        .lock(key(number), "driver", Some("a reason"), None)
+        .await?
+    {
         LockOutcome::Locked(_) => say("locked", number)?,
         other => return Err(format!("not locked: {other:?}").into()),
     }

@@ -14,7 +14,9 @@ const MOST_LINES: f64 = 2000.0;
 
 /// Kills the driver after a random number of confirmations, `plan.kills` times.
 pub(crate) fn run(plan: &Plan) -> Result<String, Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()?;
     let mut dice = Dice::new(plan.seed);
     let (mut confirmed, mut kills) = (0, 0);
     while kills < plan.kills {
@@ -34,7 +36,10 @@ pub(crate) fn run(plan: &Plan) -> Result<String, Failure> {
         }
         confirmed += ledger.len();
     }
-    Ok(format!("{kills} kills, {confirmed} confirmed changes, none lost (seed {})", plan.seed))
+    Ok(format!(
+        "{kills} kills, {confirmed} confirmed changes, none lost (seed {})",
+        plan.seed
+    ))
 }
 
 fn kill_after(child: &mut Child, lines: u64, ledger: &mut Ledger) -> Result<(), Failure> {

@@ -125,7 +125,9 @@ impl Ledger {
             let Some(token) = store.token(TokenRef::Hash(hash(*number))).await? else {
                 return Err(format!("token {number} was issued and is not known").into());
             };
-            let revoked = token.withheld.is_some_and(|hold| hold.state == LockState::Revoked);
+            let revoked = token
+                .withheld
+                .is_some_and(|hold| hold.state == LockState::Revoked);
             if !revoked && self.revoked.contains(number) {
                 return Err(format!("token {number} was revoked and is not").into());
             }
@@ -158,7 +160,9 @@ impl Ledger {
             };
             let outcome = store.record_issuance(copied).await?;
             if !matches!(outcome, IssuanceOutcome::ProofReplayed) {
-                return Err(format!("the proof of token {number} gave another: {outcome:?}").into());
+                return Err(
+                    format!("the proof of token {number} gave another: {outcome:?}").into(),
+                );
             }
         }
         Ok(())

@@ -53,12 +53,17 @@ const TESTS: [(&str, Test); 5] = [
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     if arguments.first().is_some_and(|first| first == "driver") {
-        return report("driver", driver::run(&arguments[1..]).map(|()| String::new()));
+        return report(
+            "driver",
+            driver::run(&arguments[1..]).map(|()| String::new()),
+        );
     }
     let number = |name: &str, default| {
         let at = arguments.iter().position(|argument| argument == name);
         let value = at.and_then(|at| arguments.get(at + 1));
-        value.and_then(|value| value.parse().ok()).unwrap_or(default)
+        value
+            .and_then(|value| value.parse().ok())
+            .unwrap_or(default)
     };
     let plan = Plan {
         points: number("--points", 1000),
@@ -106,7 +111,16 @@ fn disk() -> Result<PathBuf, Failure> {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/powerloss/powerloss.c");
     let library = Path::new(env!("CARGO_TARGET_TMPDIR")).join("powerloss.so");
     let built = Command::new("cc")
-        .args(["-std=gnu11", "-Wall", "-Wextra", "-Werror", "-O1", "-shared", "-fPIC", "-o"])
+        .args([
+            "-std=gnu11",
+            "-Wall",
+            "-Wextra",
+            "-Werror",
+            "-O1",
+            "-shared",
+            "-fPIC",
+            "-o",
+        ])
         .args([&library, &source])
         .args(["-ldl", "-lpthread"])
         .status()?;

@@ -19,7 +19,9 @@ const MOST_OPERATIONS: f64 = 4000.0;
 /// was confirmed is asked for.
 pub(crate) fn run(plan: &Plan) -> Result<String, Failure> {
     let library = disk()?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()?;
     let mut dice = Dice::new(plan.seed);
     let (mut confirmed, mut point) = (0, 0);
     while point < plan.points {
@@ -30,17 +32,26 @@ pub(crate) fn run(plan: &Plan) -> Result<String, Failure> {
             let after = dice.log_uniform(MOST_OPERATIONS);
             let seed = dice.next();
             let context = |error: Failure| -> Failure {
-                format!("point {point} (seed {}, operation {after}): {error}", plan.seed).into()
+                format!(
+                    "point {point} (seed {}, operation {after}): {error}",
+                    plan.seed
+                )
+                .into()
             };
             let mut command = on_disk(driver(&file, run)?, &library, folder.path());
-            command.env("POWERLOSS_AFTER", after.to_string()).env("POWERLOSS_SEED", seed.to_string());
+            command
+                .env("POWERLOSS_AFTER", after.to_string())
+                .env("POWERLOSS_SEED", seed.to_string());
             cut(&mut command, &mut ledger).map_err(context)?;
             runtime.block_on(ledger.verify(&file)).map_err(context)?;
             point += 1;
         }
         confirmed += ledger.len();
     }
-    Ok(format!("{point} power losses, {confirmed} confirmed changes, none lost (seed {})", plan.seed))
+    Ok(format!(
+        "{point} power losses, {confirmed} confirmed changes, none lost (seed {})",
+        plan.seed
+    ))
 }
 
 /// A disk that loses nothing would make the test above worthless: a program that
@@ -56,7 +67,9 @@ pub(crate) fn self_check(plan: &Plan) -> Result<String, Failure> {
         command.args(["driver", "careless"]).arg(&file);
         let mut command = on_disk(command, &library, folder.path());
         let after = 20 + dice.next() % 200;
-        command.env("POWERLOSS_AFTER", after.to_string()).env("POWERLOSS_SEED", dice.next().to_string());
+        command
+            .env("POWERLOSS_AFTER", after.to_string())
+            .env("POWERLOSS_SEED", dice.next().to_string());
         let output = command.output()?;
         if output.status.code() != Some(CUT) {
             return Err(format!("the disk did not stop the program: {}", output.status).into());
@@ -74,12 +87,16 @@ pub(crate) fn self_check(plan: &Plan) -> Result<String, Failure> {
     if lost < 15 {
         return Err(format!("of 30 careless programs only {lost} lost something").into());
     }
-    Ok(format!("{lost} of 30 careless programs lost what they had confirmed"))
+    Ok(format!(
+        "{lost} of 30 careless programs lost what they had confirmed"
+    ))
 }
 
 /// The command on the forgetful disk.
 pub(crate) fn on_disk(mut command: Command, library: &Path, directory: &Path) -> Command {
-    command.env("LD_PRELOAD", library).env("POWERLOSS_DIR", directory);
+    command
+        .env("LD_PRELOAD", library)
+        .env("POWERLOSS_DIR", directory);
     command
 }
 

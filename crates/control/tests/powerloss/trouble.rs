@@ -28,7 +28,9 @@ fn run(trouble: &str) -> Result<String, Failure> {
     let flag = folder.path().with_extension("flag");
     let mut command = Command::new(std::env::current_exe()?);
     command.arg("driver").args([&file, &flag]).arg(trouble);
-    let status = on_disk(command, &library, folder.path()).env(trouble, &flag).status()?;
+    let status = on_disk(command, &library, folder.path())
+        .env(trouble, &flag)
+        .status()?;
     let _ = std::fs::remove_file(&flag);
     if !status.success() {
         return Err(format!("the store did not come through: {status}").into());
@@ -37,7 +39,9 @@ fn run(trouble: &str) -> Result<String, Failure> {
     for line in ["issued 1", "issued 2", "revoked 1"] {
         ledger.take(line)?;
     }
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()?;
     runtime.block_on(ledger.verify(&file))?;
     Ok("refused while it lasted, recovered without a restart".to_owned())
 }
@@ -49,15 +53,23 @@ pub(crate) async fn drive(file: &Path, flag: &Path, trouble: &str) -> Result<(),
     std::fs::write(flag, "")?;
     let refused = store.record_issuance(issuance(2)).await;
     expect(trouble, refused.map(|outcome| format!("{outcome:?}")))?;
-    let refused = store.revoke_token(TokenRef::Hash(hash(1)), "driver", None).await;
+    let refused = store
+        .revoke_token(TokenRef::Hash(hash(1)), "driver", None)
+        .await;
     expect(trouble, refused.map(|outcome| format!("{outcome:?}")))?;
-    if store.token(TokenRef::Hash(hash(1))).await?.is_none_or(|token| token.withheld.is_some()) {
+    if store
+        .token(TokenRef::Hash(hash(1)))
+        .await?
+        .is_none_or(|token| token.withheld.is_some())
+    {
         return Err("what was refused has had an effect".into());
     }
     std::fs::remove_file(flag)?;
     // The same proof as in the attempt that failed: it was not spent.
     issue(&store, 2).await?;
-    store.revoke_token(TokenRef::Hash(hash(1)), "driver", None).await?;
+    store
+        .revoke_token(TokenRef::Hash(hash(1)), "driver", None)
+        .await?;
     Ok(())
 }
 

@@ -35,6 +35,7 @@ pub(crate) fn form() -> Value {
         header("token-typ-jwt", "an ID token's typ (SC-240)", "token.typ", &json!({"typ": "JWT"})),
         header("token-typ-proof", "a proof as a token (SC-240)", "token.typ", &json!({"typ": "dpop+jwt"})),
         header("token-typ-absent", "no typ (SC-240)", "token.typ", &json!({"typ": null})),
+        header("token-typ-other-kind", "another media type", "token.typ", &json!({"typ": "text/at+jwt"})),
         header("token-typ-long", "the media type in full", "ok", &json!({"typ": "application/at+jwt"})),
         header("token-alg-none", "alg none", "token.alg.unacceptable", &json!({"alg": "none"})),
         header("token-alg-outside", "an algorithm the issuer does not use", "token.alg.unacceptable", &json!({"alg": "ES384"})),
@@ -152,6 +153,12 @@ fn claims_group() -> Vec<Value> {
             "iat beyond the skew",
             "token.not_yet_valid",
             &json!({"iat": NOW + 11}),
+        ),
+        claims(
+            "claim-iat-skew",
+            "iat within the skew",
+            "ok",
+            &json!({"iat": NOW + 10}),
         ),
         claims(
             "claim-nbf-skew",

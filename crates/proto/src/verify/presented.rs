@@ -186,6 +186,14 @@ mod tests {
     }
 
     #[test]
+    fn the_largest_token_and_proof_are_still_taken() {
+        let token = [b"DPoP ".as_slice(), &[b'a'; 64]].concat();
+        assert_eq!(read(&token), Ok((Scheme::Dpop, vec![b'a'; 64])));
+        assert!(proof_text(HeaderField::One(&[b'a'; 64]), 64).is_ok());
+        assert_eq!(format!("{:?}", HeaderField::One(b"secret")), "One(6 bytes)");
+    }
+
+    #[test]
     fn sc_003_joined_proofs_are_many() {
         let cause = |field| proof_text(field, 64).unwrap_err().cause();
         assert_eq!(

@@ -107,7 +107,10 @@ fn requests(
     let now = UnixTime::from_secs(NOW);
     let proofs = (0..count)
         .map(|number| {
-            let token = tokens.get(number).or(tokens.first()).expect("a token");
+            let token = tokens
+                .get(number)
+                .or_else(|| tokens.first())
+                .expect("a token");
             ProofDraft::new(&key, "GET", URL, now).ath(token).sign(&key)
         })
         .collect();

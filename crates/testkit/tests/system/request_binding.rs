@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use crate::expect::{refused_at_issuer, refused_at_resource, served};
 
+#[expect(clippy::too_many_lines, reason = "a table")]
 #[tokio::test]
 async fn sc_050_to_061_what_fits_another_request_is_refused() {
     let world = World::start().await;

@@ -109,7 +109,7 @@ impl Play {
                     self.nonce = answer
                         .header("dpop-nonce")
                         .map(str::to_owned)
-                        .or(self.nonce.take());
+                        .or_else(|| self.nonce.take());
                     seen.push(if answer.status.is_success() {
                         "ok".to_owned()
                     } else {
