@@ -72,3 +72,82 @@ async fn f_03_one_failed_job_takes_nothing_of_its_batch_with_it() {
     assert_eq!(store.last_event(), 100);
     assert_eq!(store.verify_events().await.unwrap(), None);
 }
+
+#[tokio::test]
+async fn f_03_a_job_without_savepoint_that_fails_half_way_takes_its_batch_back() {
+    use crate::store::engine::Engine;
+    use crate::store::writer::Scope;
+    let (store, _) = memory();
+    let Engine::Inline(writer) = &store.inner.engine else {
+        panic!("a store in memory has no thread");
+    };
+    let good = Trial::new(Scope::Transaction, 1, false);
+    let bad = Trial::new(Scope::Transaction, 2, true);
+    let outcomes = Arc::clone(&good.outcomes);
+    writer
+        .lock()
+        .commit(vec![Box::new(good), Box::new(bad.sharing(&outcomes))]);
+    assert_eq!(*outcomes.lock(), [false, false]);
+    assert_eq!(store.last_event(), 0);
+    // With savepoints only the bad one falls.
+    let good = Trial::new(Scope::Savepoint, 3, false);
+    let bad = Trial::new(Scope::Savepoint, 4, true);
+    let outcomes = Arc::clone(&good.outcomes);
+    writer
+        .lock()
+        .commit(vec![Box::new(bad.sharing(&outcomes)), Box::new(good)]);
+    assert_eq!(*outcomes.lock(), [false, true]);
+    assert_eq!(store.verify_events().await.unwrap(), None);
+    assert_eq!(store.last_event(), 1);
+}
+
+/// Appends an event and then perhaps fails; notes how it was settled.
+struct Trial {
+    scope: crate::store::writer::Scope,
+    number: u128,
+    fails: bool,
+    outcomes: Arc<parking_lot::Mutex<Vec<bool>>>,
+}
+
+impl Trial {
+    fn new(scope: crate::store::writer::Scope, number: u128, fails: bool) -> Self {
+        Self {
+            scope,
+            number,
+            fails,
+            outcomes: Arc::default(),
+        }
+    }
+
+    fn sharing(mut self, outcomes: &Arc<parking_lot::Mutex<Vec<bool>>>) -> Self {
+        self.outcomes = Arc::clone(outcomes);
+        self
+    }
+}
+
+impl crate::store::writer::Job for Trial {
+    fn scope(&self) -> crate::store::writer::Scope {
+        self.scope
+    }
+
+    fn run(
+        &mut self,
+        work: &mut crate::store::writer::Work<'_>,
+    ) -> Result<(), crate::error::Failure> {
+        let event = keybound_proto::event::Event::new(
+            &self.number.to_be_bytes(),
+            0,
+            "control",
+            keybound_proto::event::EventKind::Locked,
+        );
+        work.append(&crate::store::events::Entry::own(&event))?;
+        if self.fails {
+            return Err(crate::error::Failure::damaged("on purpose"));
+        }
+        Ok(())
+    }
+
+    fn settle(self: Box<Self>, outcome: Result<(), StoreError>) {
+        self.outcomes.lock().push(outcome.is_ok());
+    }
+}
