@@ -231,7 +231,7 @@ impl Inner {
 
     fn htu(&self, target: &str) -> Result<Htu, Rejection> {
         Htu::for_request(&self.url, target)
-            .map_err(|error| Rejection::new(Cause::TargetAmbiguous).got(error.to_string()))
+            .map_err(|error| Rejection::new(error.target_cause()).got(error.to_string()))
     }
 
     fn offer_nonce(&self, route: &Route, headers: &mut HeaderMap) {

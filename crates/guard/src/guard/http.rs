@@ -4,7 +4,7 @@ use ::http::header::{AUTHORIZATION, HeaderMap, HeaderName};
 use keybound_proto::Rejection;
 use keybound_proto::cause::Cause;
 use keybound_proto::uri::request_target::{self, AmbiguousTarget};
-use keybound_proto::uri::{Htu, Origin};
+use keybound_proto::uri::{Htu, Origin, UriError};
 use keybound_proto::verify::{HeaderField, Presented, Verified};
 
 use super::{Guard, RequestFacts};
@@ -68,5 +68,5 @@ fn target(origin: &Origin, path_and_query: &str) -> Result<Htu, Cause> {
             Cause::TargetAmbiguous
         }
     })?;
-    Htu::for_request(origin, path_and_query).map_err(|_| Cause::TargetAmbiguous)
+    Htu::for_request(origin, path_and_query).map_err(UriError::target_cause)
 }

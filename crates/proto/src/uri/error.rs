@@ -1,7 +1,9 @@
-//! Why a text is not an address this product accepts. It says nothing about
-//! what a caller answers; causes and wire errors are the registry's business.
+//! Why a text is not an address this product accepts, and the cause of the
+//! registry where that text was a request's target. It knows no wire errors.
 
 use std::fmt;
+
+use crate::cause::Cause;
 
 /// Why a text was refused as an `http` or `https` address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -48,6 +50,19 @@ impl UriError {
             Self::Relative => "it is not absolute, it must begin with `https://` or `http://`",
             Self::SchemeUnsupported => "its scheme is neither `https` nor `http`",
             Self::TooLong => "it is too long, 2048 bytes before the query and 8192 after",
+        }
+    }
+}
+
+impl UriError {
+    /// Why a request is refused whose origin and path make no `htu`: the path alone may fit
+    /// where both together are too long.
+    #[must_use]
+    pub fn target_cause(self) -> Cause {
+        if self == Self::TooLong {
+            Cause::TargetTooLong
+        } else {
+            Cause::TargetAmbiguous
         }
     }
 }
