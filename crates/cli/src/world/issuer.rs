@@ -37,6 +37,8 @@ pub(super) async fn start(
 /// Rotates keys when due, and keeps the readiness report fresh: probes must not
 /// wait for the disk.
 fn watch(world: &mut World, issuer: &Issuer) {
+    let measured = issuer.clone();
+    world.measure(move || measured.metrics());
     let unknown = Check {
         name: "issuer".to_owned(),
         ok: false,

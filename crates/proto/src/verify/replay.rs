@@ -131,12 +131,12 @@ impl ReplayHashKey {
         jti: &str,
         expires_at: UnixTime,
     ) -> ReplayQuery {
-        let (sender, _) = self.hash(&[b"client\0", client_id.as_bytes()]);
+        let (client, sender) = self.hash(&[b"client\0", client_id.as_bytes()]);
         // The client's hash has a fixed length, so client id and `jti` cannot flow into each other.
-        let (key, low) = self.hash(&[b"assertion\0", &sender.to_be_bytes(), jti.as_bytes()]);
+        let (key, _) = self.hash(&[b"assertion\0", &client.to_be_bytes(), jti.as_bytes()]);
         ReplayQuery {
             key,
-            sender: low,
+            sender,
             issued_at: UnixTime::from_secs(0),
             expires_at,
             recent_nonce: true,
@@ -205,5 +205,11 @@ mod tests {
                 .key()
         };
         assert_ne!(of("ab", "c"), of("a", "bc"));
+        let sender = |client, jti| {
+            key.query_for_assertion(client, jti, UnixTime::from_secs(1))
+                .sender()
+        };
+        assert_eq!(sender("a", "1"), sender("a", "2"));
+        assert_ne!(sender("a", "1"), sender("b", "1"));
     }
 }
