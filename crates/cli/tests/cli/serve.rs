@@ -78,7 +78,7 @@ fn a_missing_upstream_is_a_warning_and_then_502() {
         if warned() {
             break;
         }
-        std::thread::sleep(std::time::Duration::from_millis(20));
+        std::thread::sleep(Duration::from_millis(20));
     }
     assert!(warned(), "{}", service.log());
     let events = home
