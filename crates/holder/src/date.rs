@@ -3,7 +3,8 @@
 //! sends them teaches nothing about its clock.
 
 /// Seconds since 1970 for a text such as `Sun, 06 Nov 1994 08:49:37 GMT`.
-pub(crate) fn parse(text: &str) -> Option<u64> {
+#[must_use]
+pub fn parse(text: &str) -> Option<u64> {
     let mut parts = text.split(' ');
     let weekday = parts.next()?;
     let (day, month, year) = (parts.next()?, parts.next()?, parts.next()?);

@@ -60,7 +60,7 @@
 
 mod acquire;
 mod challenge;
-mod date;
+pub mod date;
 pub mod discovery;
 mod error;
 mod flight;

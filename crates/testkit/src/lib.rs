@@ -13,8 +13,12 @@
 
 mod draft;
 mod http;
+mod lenient;
+mod probing;
 mod world;
 
 pub use self::draft::{AssertionDraft, ProofDraft, sign_with};
 pub use self::http::{Answer, FormRequest, RawConnection, send};
+pub use self::lenient::Lenient;
+pub use self::probing::TurnedClock;
 pub use self::world::{Agent, RecordedRequest, Upstream, World, WorldOptions};

@@ -74,7 +74,7 @@ pub struct World {
     options: WorldOptions,
     store: Store,
     guard: Guard,
-    issuer_key: (String, SoftwareKey),
+    pub(crate) issuer_key: (String, Arc<SoftwareKey>),
     jwks_fetches: Arc<AtomicUsize>,
     silent: (std::net::TcpListener, String),
     directory: TempDir,
@@ -282,7 +282,7 @@ fn wall_clock() -> u64 {
         .as_secs()
 }
 
-async fn issuer_key(store: &Store) -> (String, SoftwareKey) {
+async fn issuer_key(store: &Store) -> (String, Arc<SoftwareKey>) {
     let keys = store
         .signing_keys(KeyPurpose::Issuer)
         .await
@@ -292,5 +292,5 @@ async fn issuer_key(store: &Store) -> (String, SoftwareKey) {
         .min_by_key(|key| key.active_from)
         .expect("a signing key");
     let key = SoftwareKey::from_pkcs8_der(&now.pkcs8).expect("a stored key");
-    (now.kid.clone(), key)
+    (now.kid.clone(), Arc::new(key))
 }

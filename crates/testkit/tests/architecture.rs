@@ -33,6 +33,11 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         "keybound-edge",
         &["keybound-proto", "keybound-guard", "keybound-holder"],
     ),
+    // The referee knows neither the guard nor the issuer: it sees what a stranger sees.
+    (
+        "keybound-probe",
+        &["keybound-proto", "keybound-custody", "keybound-holder"],
+    ),
     ("keybound", EVERYTHING_BUT_CLI_AND_TESTKIT),
     ("keybound-testkit", EVERYTHING_BUT_CLI_AND_TESTKIT),
     ("xtask", &["keybound-proto"]),
@@ -46,6 +51,7 @@ const EVERYTHING_BUT_CLI_AND_TESTKIT: &[&str] = &[
     "keybound-control",
     "keybound-issuer",
     "keybound-edge",
+    "keybound-probe",
 ];
 
 /// Edges that exist for tests only, beyond the table above.

@@ -474,5 +474,8 @@ async fn signed_fields_serve_somebody_elses_request_and_are_not_shown() {
     );
     assert_eq!(format!("{signed:?}"), "SignedHeaders(..)");
     let shown = format!("{:?}", party.holder);
-    assert!(shown.contains("client") && !shown.contains(token), "{shown}");
+    assert!(
+        shown.contains("client") && !shown.contains(token),
+        "{shown}"
+    );
 }

@@ -224,7 +224,7 @@ impl World {
     #[must_use]
     pub fn token_signed_with_header(&self, change: &Value, claims: &Value) -> String {
         let (kid, key) = &self.issuer_key;
-        let algorithm = keybound_proto::jose::Signer::algorithm(key).name();
+        let algorithm = keybound_proto::jose::Signer::algorithm(key.as_ref()).name();
         let mut header = json!({"typ": "at+jwt", "alg": algorithm, "kid": kid});
         for (name, value) in change.as_object().expect("an object") {
             header[name] = value.clone();

@@ -1,0 +1,169 @@
+//! What an answer says, read without wishful thinking.
+//!
+//! A refusal counts only when it is one: a server that limits the rate,
+//! redirects, fails or does not know the path has not enforced anything.
+
+use std::time::Duration;
+
+use http::StatusCode;
+use http::header::{CONTENT_TYPE, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE};
+use serde_json::Value;
+
+use crate::draft::{abridged, printable};
+use crate::transport::{Answer, NoAnswer};
+
+/// What came back for one request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// The request was carried out.
+    Served,
+    /// The server refused the request as such: 400, 401, 403 or a status the case names.
+    Refused,
+    /// The server wants a nonce in the proof, and said which.
+    NonceWanted(String),
+    /// Neither, and why.
+    Unclear(Unclear),
+}
+
+/// Why an answer proves nothing.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Unclear {
+    #[error("the server limits the rate (429)")]
+    RateLimited(Option<Duration>),
+    #[error("the server redirects to `{0}`; the probe follows no redirect with credentials")]
+    Redirected(String),
+    #[error("the server failed ({0})")]
+    ServerError(u16),
+    #[error("the server answered {0}, which is neither success nor refusal")]
+    OtherStatus(u16),
+    #[error("the answer lacks the text `{0}` that successful answers have")]
+    CanaryMissing(String),
+    #[error("the answer is HTML, probably a log-in page")]
+    Html,
+    #[error("the answer is no JSON document")]
+    NotJson,
+    #[error("{0}")]
+    Transport(#[from] NoAnswer),
+    #[error("{0}")]
+    Local(String),
+}
+
+/// What makes an answer a success, beyond its status.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Success {
+    /// Text the body of a successful answer has.
+    pub(crate) canary: Option<String>,
+    /// Member a JSON answer must have, for example `access_token`.
+    pub(crate) member: Option<&'static str>,
+}
+
+impl Answer {
+    /// Reads the answer. `also` are statuses that refuse here, beside 400, 401 and 403.
+    pub(crate) fn outcome(&self, success: &Success, also: &[u16]) -> Outcome {
+        let status = self.status.as_u16();
+        if self.status.is_success() {
+            return self.success(success);
+        }
+        if let Some(nonce) = self.nonce_challenge() {
+            return Outcome::NonceWanted(nonce);
+        }
+        if matches!(status, 400 | 401 | 403) || also.contains(&status) {
+            return Outcome::Refused;
+        }
+        Outcome::Unclear(match self.status {
+            StatusCode::TOO_MANY_REQUESTS => Unclear::RateLimited(self.retry_after()),
+            StatusCode::SERVICE_UNAVAILABLE if self.retry_after().is_some() => {
+                Unclear::RateLimited(self.retry_after())
+            }
+            _ if self.status.is_redirection() => Unclear::Redirected(self.text(LOCATION)),
+            _ if self.status.is_server_error() => Unclear::ServerError(status),
+            _ => Unclear::OtherStatus(status),
+        })
+    }
+
+    fn success(&self, success: &Success) -> Outcome {
+        if let Some(canary) = &success.canary
+            && !String::from_utf8_lossy(&self.body).contains(canary.as_str())
+        {
+            return Outcome::Unclear(Unclear::CanaryMissing(canary.clone()));
+        }
+        match success.member {
+            None => Outcome::Served,
+            Some(_) if self.is_html() => Outcome::Unclear(Unclear::Html),
+            Some(member) => match self.json() {
+                Some(Value::Object(object)) if object.contains_key(member) => Outcome::Served,
+                Some(_) | None => Outcome::Unclear(Unclear::NotJson),
+            },
+        }
+    }
+
+    /// The `DPoP-Nonce` of the answer (RFC 9449 section 8.1).
+    pub(crate) fn nonce(&self) -> Option<String> {
+        let value = self.headers.get("dpop-nonce")?.to_str().ok()?;
+        (!value.is_empty()).then(|| value.to_owned())
+    }
+
+    /// The nonce, if the answer asks for the request to be repeated with it: in the challenge of a
+    /// resource server (section 9) or the body of an authorization server (section 8).
+    fn nonce_challenge(&self) -> Option<String> {
+        let asks = match self.status {
+            StatusCode::UNAUTHORIZED => self.challenge().contains("use_dpop_nonce"),
+            StatusCode::BAD_REQUEST => self.error().as_deref() == Some("use_dpop_nonce"),
+            _ => false,
+        };
+        if asks { self.nonce() } else { None }
+    }
+
+    /// All challenges, joined.
+    pub(crate) fn challenge(&self) -> String {
+        let values: Vec<String> = self
+            .headers
+            .get_all(WWW_AUTHENTICATE)
+            .iter()
+            .map(|value| printable(value.as_bytes()))
+            .collect();
+        values.join(", ")
+    }
+
+    /// `error` of a JSON body (RFC 6749 section 5.2).
+    pub(crate) fn error(&self) -> Option<String> {
+        let body = self.json()?;
+        let error = body.get("error")?.as_str()?;
+        Some(printable(error.as_bytes()))
+    }
+
+    /// The body, if it is JSON.
+    pub(crate) fn json(&self) -> Option<Value> {
+        serde_json::from_slice(&self.body).ok()
+    }
+
+    /// Whether the body says that it is a page for people.
+    pub(crate) fn is_html(&self) -> bool {
+        self.text(CONTENT_TYPE).starts_with("text/html")
+    }
+
+    fn retry_after(&self) -> Option<Duration> {
+        let seconds = self.text(RETRY_AFTER).trim().parse().ok()?;
+        Some(Duration::from_secs(seconds))
+    }
+
+    /// One header field as text for people.
+    pub(crate) fn text(&self, name: http::HeaderName) -> String {
+        self.headers
+            .get(name)
+            .map(|value| printable(value.as_bytes()))
+            .unwrap_or_default()
+    }
+
+    /// The answer in one line.
+    pub(crate) fn shown(&self) -> String {
+        let mut line = self.status.as_u16().to_string();
+        let challenge = self.challenge();
+        if !challenge.is_empty() {
+            line.push_str(&format!(" {}", abridged(&challenge)));
+        } else if let Some(error) = self.error() {
+            line.push_str(&format!(" {error}"));
+        }
+        line
+    }
+}

@@ -1,0 +1,231 @@
+//! Resource servers: does the API check possession on every request?
+//!
+//! The order of asking is from what a thief tries first to what matters least,
+//! so that a run that is cut short has decided what counts.
+
+pub(crate) mod checks;
+mod places;
+mod presentation;
+mod refusals;
+mod replay;
+mod revocation;
+mod tokens;
+mod window;
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use http::{HeaderName, HeaderValue, Method};
+use keybound_custody::SoftwareKey;
+use keybound_proto::jose::{Algorithm, Signer};
+use keybound_proto::uri::HttpUrl;
+
+use crate::answer::{Outcome, Success};
+use crate::credentials::Credentials;
+use crate::draft::Draft;
+use crate::error::ProbeError;
+use crate::options::Options;
+use crate::proof_cases::{DEFECTS, Strangers};
+use crate::report::{Measure, Report, SCHEMA, TargetKind};
+use crate::session::{Attempt, Moment, Session};
+use crate::timing::Timing;
+use crate::{Level, Progress};
+
+/// Somebody who can revoke a token and get another one like it.
+pub trait Revoker: Send + Sync + fmt::Debug {
+    /// A fresh token, bound to the same key as the one the probe has and good for the same target.
+    fn fresh(
+        &self,
+    ) -> Pin<Box<dyn Future<Output = Result<keybound_holder::Secret, String>> + Send + '_>>;
+    /// Revokes it (RFC 7009); resolves when the server has acknowledged that.
+    fn revoke<'a>(
+        &'a self,
+        token: &'a keybound_holder::Secret,
+    ) -> Pin<Box<dyn Future<Output = Result<(), String>> + Send + 'a>>;
+}
+
+/// A resource server to probe.
+#[derive(Clone, Debug)]
+pub struct ResourceServer {
+    /// Where good requests are served.
+    pub url: HttpUrl,
+    /// With this method. Safe by default: `GET`.
+    pub method: Method,
+    /// Further header fields of every request, for example `accept`.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// The body of every request.
+    pub body: bytes::Bytes,
+    /// Text that only a successful answer has.
+    pub canary: Option<String>,
+    /// Other origins the same API is said to listen on: `https://api-internal.example:8443`.
+    pub other_origins: Vec<HttpUrl>,
+    /// What may be presented.
+    pub credentials: Credentials,
+    /// For the latency of revocation.
+    pub revoker: Option<Arc<dyn Revoker>>,
+}
+
+impl ResourceServer {
+    /// A target reached with `GET`.
+    #[must_use]
+    pub const fn new(url: HttpUrl, credentials: Credentials) -> Self {
+        Self {
+            url,
+            method: Method::GET,
+            headers: Vec::new(),
+            body: bytes::Bytes::new(),
+            canary: None,
+            other_origins: Vec::new(),
+            credentials,
+            revoker: None,
+        }
+    }
+
+    /// Runs the check list.
+    ///
+    /// # Errors
+    /// [`ProbeError`] when no good request could be made at all: nothing listens, TLS fails, or the
+    /// credentials are refused. A target that merely behaves oddly gets a report.
+    pub async fn probe(
+        &self,
+        options: &Options,
+        timing: &Arc<dyn Timing>,
+        progress: &(dyn Progress + Sync),
+    ) -> Result<Report, ProbeError> {
+        self.probe_as(TargetKind::ResourceServer, options, timing, progress)
+            .await
+    }
+
+    pub(crate) async fn probe_as(
+        &self,
+        kind: TargetKind,
+        options: &Options,
+        timing: &Arc<dyn Timing>,
+        progress: &(dyn Progress + Sync),
+    ) -> Result<Report, ProbeError> {
+        let success = Success {
+            canary: self.canary.clone(),
+            member: None,
+        };
+        let control = Box::new(|moment: &Moment| self.good(moment));
+        let mut session =
+            Session::new(options, timing, success, control, progress).map_err(ProbeError::Input)?;
+        let strangers = self.strangers()?;
+        let mut measures = Vec::new();
+
+        let first = match session.first_control().await {
+            Ok(first) => Some(first),
+            Err(attempt) => {
+                self.refused(&attempt)?;
+                None
+            }
+        };
+        if let Some(first) = &first
+            && let Some(skew) = session.measured_skew(first)
+        {
+            measures.push(Measure {
+                name: "clock_skew".to_owned(),
+                value: Some(skew as f64),
+                unit: "s".to_owned(),
+                text: format!("the target's clock is {skew} s ahead of this machine's"),
+            });
+        }
+        self.ask(&mut session, &strangers, &mut measures).await;
+        let labels = refusals::labels(self, &mut session, first.as_ref()).await;
+        session.doubt();
+        let mut report = Report {
+            schema: SCHEMA.to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            kind,
+            target: self.url.as_str().to_owned(),
+            started_at: session.started_at(),
+            seconds: session.elapsed(),
+            requests: session.requests,
+            grade: '?',
+            summary: crate::Summary::default(),
+            measures,
+            labels,
+            warnings: session.warnings,
+            findings: session.findings,
+        };
+        report.conclude();
+        Ok(report)
+    }
+
+    async fn ask(
+        &self,
+        session: &mut Session<'_>,
+        strangers: &Strangers,
+        measures: &mut Vec<Measure>,
+    ) {
+        presentation::ask(self, session, strangers).await;
+        replay::ask(self, session, measures).await;
+        for defect in DEFECTS {
+            session
+                .must_refuse(&defect.case(defect.check), |draft, _| {
+                    (defect.change)(draft, strangers);
+                })
+                .await;
+        }
+        window::ask(&checks::RS_13, session, measures).await;
+        replay::ask_nonce(&checks::RS_14, session).await;
+        places::ask(self, session).await;
+        tokens::ask(self, session).await;
+        revocation::ask(self, session, measures).await;
+        if session.options.level == Level::Full {
+            replay::ask_late(self, session, measures).await;
+        }
+        refusals::ask(self, session).await;
+    }
+
+    /// A good request at this moment.
+    pub(crate) fn good(&self, moment: &Moment) -> Draft {
+        let bound = &self.credentials.bound;
+        let mut draft = Draft::new(self.method.clone(), &self.url);
+        draft.headers.clone_from(&self.headers);
+        draft.body = self.body.clone();
+        draft.prove(&bound.key, moment.now);
+        draft.present("DPoP", bound.token.expose());
+        if let Some(nonce) = &moment.nonce {
+            draft.on_proof(|proof| proof.claim("nonce", nonce.as_str()));
+        }
+        draft
+    }
+
+    fn strangers(&self) -> Result<Strangers, ProbeError> {
+        strangers(self.credentials.bound.key.algorithm())
+    }
+
+    /// The error of a first control that was refused for good; nothing when the target is merely odd.
+    fn refused(&self, attempt: &Attempt) -> Result<(), ProbeError> {
+        use crate::answer::Unclear;
+        use crate::transport::NoAnswer;
+        match &attempt.outcome {
+            Outcome::Refused => Err(ProbeError::CredentialsRefused {
+                url: self.url.without_query().to_owned(),
+                got: attempt.got(),
+                next:
+                    "check that the token is meant for this URL, has not expired, and is bound to \
+                       the key given; `keybound token inspect` shows all three"
+                        .to_owned(),
+            }),
+            Outcome::Unclear(Unclear::Transport(error))
+                if !matches!(error, NoAnswer::TimedOut(_)) =>
+            {
+                Err(error.clone().into())
+            }
+            Outcome::Served | Outcome::NonceWanted(_) | Outcome::Unclear(_) => Ok(()),
+        }
+    }
+}
+
+/// A stranger's key of the same algorithm, where software can make one.
+pub(crate) fn strangers(algorithm: Algorithm) -> Result<Strangers, ProbeError> {
+    let made = SoftwareKey::generate(algorithm)
+        .or_else(|_| SoftwareKey::generate(Algorithm::Es256))
+        .map_err(|error| ProbeError::Input(error.to_string()))?;
+    let key: Arc<dyn Signer> = Arc::new(made);
+    Ok(Strangers { key })
+}

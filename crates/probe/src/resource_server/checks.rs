@@ -1,0 +1,127 @@
+//! The check list of a resource server that takes DPoP-bound tokens.
+
+use crate::check::Check;
+use crate::verdict::Severity;
+
+macro_rules! checks {
+    ($($name:ident $id:literal $severity:ident $title:literal, $section:literal, $attack:literal, $why:literal, $fix:literal;)+) => {
+        $(
+            #[doc = $title]
+            pub(crate) static $name: Check = Check {
+                id: $id,
+                title: $title,
+                severity: Severity::$severity,
+                section: $section,
+                attack: $attack,
+                why: $why,
+                fix: $fix,
+            };
+        )+
+
+        /// Every check of the list.
+        pub(crate) static ALL: &[&Check] = &[$(&$name),+];
+    };
+}
+
+checks! {
+    RS_01 "RS-01" Critical "bound token sent as Bearer", "RFC 9449 section 7.2",
+        "a stolen token is spent without its key",
+        "if a bound token passes as a bearer token, binding protects nothing: a thief just leaves the proof out",
+        "refuse a token that has `cnf` under any scheme but the one of its binding";
+    RS_02 "RS-02" Critical "no proof", "RFC 9449 section 7.1",
+        "a stolen token is spent without its key",
+        "without a proof the request shows possession of nothing but the token",
+        "require one DPoP header field with every request whose token is bound";
+    RS_03 "RS-03" Critical "proof by another key", "RFC 9449 sections 4.3 (12) and 6.1",
+        "a thief signs with a key of his own",
+        "a proof shows possession of some key; only comparing it with `cnf.jkt` of the token shows that it is the owner's",
+        "compare the thumbprint of the proof's key with `cnf.jkt` of the token";
+    RS_04 "RS-04" High "token elsewhere than in one Authorization field", "RFC 9449 section 7.1; RFC 6750 section 2",
+        "a token that leaked into a URL or a cookie is taken from there, past the check of its proof",
+        "every other place a token is read from is a way around the check, and URLs end up in logs",
+        "read access tokens from one Authorization header field and nowhere else";
+    RS_05 "RS-05" Critical "token of somebody else, or for another audience", "RFC 9068 section 4; RFC 8707 section 2",
+        "a resource server replays the tokens it receives at another one",
+        "without an audience check every service that takes the issuer's tokens can use them everywhere",
+        "accept only tokens whose `aud` names this resource";
+    RS_06 "RS-06" High "the same proof twice", "RFC 9449 section 11.1",
+        "a captured request is sent again",
+        "whoever sees one request, in a log or on the wire behind TLS, can repeat it as long as its proof is accepted",
+        "remember the `jti` of every proof, per key, for as long as the proof could be accepted";
+    RS_07 "RS-07" High "one proof at once from many", "RFC 9449 section 11.1",
+        "a captured request is sent to several nodes at the same moment",
+        "a check that reads first and writes later, or a memory of its own on each node, lets one proof pass several times",
+        "record the proof by one atomic insert in a store that all nodes share";
+    RS_08 "RS-08" High "proof for another request", "RFC 9449 section 4.3 (8) and (9)",
+        "a captured proof is used for another call",
+        "a proof that is not compared with the request serves for any request",
+        "compare `htm` with the method and `htu` with the public URL, exactly but for RFC 3986 normalisation";
+    RS_09 "RS-09" High "proof for another token", "RFC 9449 section 4.3 (12)",
+        "a proof made for one token is used with another",
+        "without `ath` a proof made in advance, or captured elsewhere, serves for any token of that key",
+        "require `ath` and compare it with the SHA-256 of the token";
+    RS_10 "RS-10" High "members of the proof missing or wrong", "RFC 9449 section 4.3 (3) and (4)",
+        "another JWT of the key, or a proof without limits, passes as a proof",
+        "each required member limits what a proof can be used for; one that may be missing is no limit",
+        "require `typ`, `alg`, `jwk`, `jti`, `htm`, `htu` and `iat`, each of its type";
+    RS_11 "RS-11" Critical "signature and key of the proof", "RFC 9449 section 4.3 (5) to (7)",
+        "a proof is forged without the private key",
+        "a proof that is not verified strictly shows nothing: anybody can write one",
+        "verify with an allow-list of asymmetric algorithms, the key in `jwk`, and a strict library";
+    RS_12 "RS-12" Medium "form of the proof", "RFC 9449 section 4.3 (1) and (2); RFC 7515 section 3.1",
+        "two parts of a system read one header differently",
+        "when one component checks one proof and another uses the other, nothing was checked; a proof with many spellings escapes replay detection",
+        "take exactly one DPoP header field with one compact JWT in canonical base64url";
+    RS_13 "RS-13" Medium "how old and how new a proof may be", "RFC 9449 sections 4.3 (11) and 11.1",
+        "a proof captured long ago, or made long in advance, is used",
+        "the longer a proof is accepted, the longer a captured one is worth stealing, and the more must be remembered against replay",
+        "accept `iat` for seconds to a few minutes; ask for a server nonce where clocks cannot be trusted";
+    RS_14 "RS-14" Medium "nonce", "RFC 9449 sections 8 and 9",
+        "a proof made in advance is used later",
+        "a nonce that need not be there, or may be any, does not show that the proof is fresh",
+        "when a nonce is demanded, refuse proofs without one and with one this server did not make recently";
+    RS_15 "RS-15" Medium "which URL the proof is compared with", "RFC 9449 section 4.3; RFC 3986 section 6.2.2",
+        "a client header decides what the proof is compared with",
+        "if `htu` is compared with what the sender says the URL is, the sender can bring a proof made for another place",
+        "take the public origin from configuration; normalise case, default port and unreserved escapes, and nothing else";
+    RS_16 "RS-16" Note "body changed under the same proof", "RFC 9449 section 11.7; RFC 9530",
+        "somebody between client and server changes what the request does",
+        "a DPoP proof does not cover the body; only a digest in a signature does",
+        "where bodies matter beyond TLS, require a digest that the signature covers";
+    RS_17 "RS-17" High "expired and revoked tokens", "RFC 9068 section 4; RFC 7009 section 2",
+        "a token outlives its end or its revocation",
+        "revocation that does not reach the resource server leaves a stolen token usable until it expires",
+        "check `exp`, and learn of revocations by introspection or signals";
+    RS_18 "RS-18" High "other ways in", "RFC 9110 section 7.1",
+        "the check is passed by another protocol version or address",
+        "a listener without the check serves whoever finds it",
+        "put the same check behind every listener, protocol version and host name";
+    RS_19 "RS-19" High "other methods on the same path", "RFC 9449 section 7.1",
+        "the check is passed by a method nobody thought of",
+        "a check that hangs on one method leaves the others open",
+        "check every method; answer `OPTIONS` without credentials at most with CORS headers";
+    RS_20 "RS-20" Note "what refusals say", "RFC 9449 section 7.1; RFC 6750 section 3",
+        "honest clients cannot tell what to do, or strangers learn too much",
+        "clients need the challenge to recover; strangers must not learn what exactly failed",
+        "answer 401 with `WWW-Authenticate: DPoP`, `error` and `algs`";
+    TK_01 "TK-01" Critical "signature and issuer of the token", "RFC 9068 section 4; RFC 8725 section 3",
+        "an access token is forged or taken from another issuer",
+        "a token that is not verified can say anything, also whose key it is bound to",
+        "verify with the configured issuer's keys and an allow-list of algorithms";
+    TK_02 "TK-02" High "type, claims and times of the token", "RFC 9068 sections 2.2 and 4",
+        "another JWT of the issuer, or a token outside its time, passes as an access token",
+        "issuers sign many things; only type, claims and times tell an access token from the rest",
+        "require `typ` `at+jwt` and the claims of RFC 9068, and check `exp` and `nbf`";
+    TK_03 "TK-03" Critical "confirmation in the token", "RFC 7800 section 3.1; RFC 9449 section 6.1",
+        "a token that is bound to nothing, or by a method nobody checks, is used",
+        "a resource that takes unbound tokens beside bound ones protects only those who ask for it",
+        "refuse tokens without `cnf`, and with confirmation methods that are not checked";
+    TK_04 "TK-04" Medium "form and size of the token", "RFC 7515 section 3.1",
+        "malformed input reaches code that was not written for it",
+        "strict reading is cheap and keeps differences between parsers from becoming weaknesses",
+        "refuse what is not one compact JWT of bounded size";
+    TK_05 "TK-05" High "scope", "RFC 6750 section 3.1",
+        "a token does more than it was issued for",
+        "a bound token with any scope is as good as the strongest one, for its owner and whoever holds its key",
+        "check the scope each route needs";
+}

@@ -1,0 +1,337 @@
+//! Replay and nonces (RS-06, RS-07, RS-14).
+
+use std::time::Duration;
+
+use keybound_proto::Cause;
+
+use super::presentation::found;
+use super::{ResourceServer, checks};
+use crate::answer::Outcome;
+use crate::check::{Case, Check, Decision};
+use crate::report::Measure;
+use crate::session::{Expect, Session};
+use crate::transport::resolve;
+use crate::verdict::{Severity, Verdict};
+
+/// Copies of one proof sent at once.
+const COPIES: u32 = 20;
+
+const AT_ONCE: Case = Case::new(
+    &checks::RS_06,
+    "at-once",
+    "a served request again, byte by byte",
+    Cause::DpopReplayed,
+);
+const NEW_SIGNATURE: Case = Case::new(
+    &checks::RS_06,
+    "same-jti",
+    "another proof with the `jti` of a served one, signed anew for another second",
+    Cause::DpopReplayed,
+)
+.severity(Severity::Medium);
+const AFTER_TWO_SECONDS: Case = Case::without_cause(
+    &checks::RS_06,
+    "after-2s",
+    "a served request again, two seconds later",
+);
+const AT_THE_END: Case = Case::without_cause(
+    &checks::RS_06,
+    "end-of-window",
+    "a served request again, at the end of the time its proof is accepted",
+);
+const PARALLEL: Case = Case::without_cause(
+    &checks::RS_07,
+    "parallel",
+    "one good request twenty times at once, each over a connection of its own",
+);
+const ADDRESSES: Case = Case::without_cause(
+    &checks::RS_07,
+    "addresses",
+    "one good request to each address of the host's name",
+);
+
+pub(super) async fn ask(
+    server: &ResourceServer,
+    session: &mut Session<'_>,
+    measures: &mut Vec<Measure>,
+) {
+    twice(&AT_ONCE, session, None).await;
+    same_jti(&NEW_SIGNATURE, session).await;
+    if found(session, &AT_ONCE) {
+        for case in [&PARALLEL, &ADDRESSES] {
+            let reason = "RS-06 shows already that a proof passes twice";
+            session.conclude(case, Decision::not_applicable(reason));
+        }
+        return;
+    }
+    parallel(&PARALLEL, session, measures).await;
+    addresses(server, session).await;
+}
+
+/// Replays that need time to pass.
+pub(super) async fn ask_late(
+    _server: &ResourceServer,
+    session: &mut Session<'_>,
+    measures: &[Measure],
+) {
+    if found(session, &AT_ONCE) {
+        for case in [&AFTER_TWO_SECONDS, &AT_THE_END] {
+            let reason = "RS-06.at-once shows already that a proof passes twice";
+            session.conclude(case, Decision::not_applicable(reason));
+        }
+        return;
+    }
+    twice(&AFTER_TWO_SECONDS, session, Some(Duration::from_secs(2))).await;
+    let window = measures
+        .iter()
+        .find(|measure| measure.name == "replay_window_past")
+        .and_then(|measure| measure.value);
+    match window {
+        // The last second may be over by the time the request is there.
+        Some(seconds) if (4.0..=310.0).contains(&seconds) => {
+            let wait = Duration::from_secs_f64(seconds - 2.0);
+            twice(&AT_THE_END, session, Some(wait)).await;
+        }
+        Some(_) => {
+            let reason = "the window is too short or too long to wait for its end";
+            session.conclude(&AT_THE_END, Decision::not_applicable(reason));
+        }
+        None => {
+            let reason = "the window was not measured";
+            session.conclude(&AT_THE_END, Decision::inconclusive(reason));
+        }
+    }
+}
+
+/// Sends a good request, which is the positive control, and the same bytes again.
+pub(crate) async fn twice(case: &Case, session: &mut Session<'_>, pause: Option<Duration>) {
+    if session.options.excludes(&case.id()) {
+        return;
+    }
+    if let Some(decision) = session.before().await {
+        session.conclude(case, decision);
+        return;
+    }
+    let draft = session.good();
+    let first = session.send(&draft, &[], Expect::Served).await;
+    if first.outcome != Outcome::Served {
+        let reason = "the first of the two was not served";
+        session.conclude(
+            case,
+            Decision::inconclusive(reason)
+                .got(first.got())
+                .evidence(vec![first.exchange]),
+        );
+        return;
+    }
+    if let Some(pause) = pause {
+        session.wait(pause).await;
+    }
+    let decision = again(session, &draft).await;
+    session.conclude(case, decision);
+}
+
+async fn again(session: &mut Session<'_>, draft: &crate::draft::Draft) -> Decision {
+    let second = session.send(draft, &[], Expect::Refused).await;
+    let got = second.got();
+    let decision = match &second.outcome {
+        Outcome::Served => Decision::of(Verdict::NotEnforced, "the proof was accepted twice"),
+        // A server may answer any proof it will not take with a demand for a nonce (DESIGN of
+        // strict replay): the replay did not pass.
+        Outcome::Refused | Outcome::NonceWanted(_) => match session.before().await {
+            None => Decision::of(
+                Verdict::Enforced,
+                "refused the second time, while fresh proofs are served",
+            ),
+            Some(decision) => decision,
+        },
+        Outcome::Unclear(reason) => Decision::inconclusive(reason.to_string()),
+    };
+    let mut evidence = decision.evidence.clone();
+    evidence.insert(0, second.exchange);
+    decision.got(got).evidence(evidence)
+}
+
+/// A served proof's `jti` under a new signature.
+pub(crate) async fn same_jti(case: &Case, session: &mut Session<'_>) {
+    if session.options.excludes(&case.id()) {
+        return;
+    }
+    if let Some(decision) = session.before().await {
+        session.conclude(case, decision);
+        return;
+    }
+    let mut draft = session.good();
+    let first = session.send(&draft, &[], Expect::Served).await;
+    if first.outcome != Outcome::Served {
+        let decision = Decision::inconclusive("the first of the two was not served");
+        session.conclude(case, decision.got(first.got()));
+        return;
+    }
+    draft.on_proof(|proof| {
+        let iat = proof.claims.get("iat").and_then(serde_json::Value::as_u64);
+        proof.claim("iat", iat.unwrap_or_default().saturating_sub(1));
+    });
+    // A form's client assertion is single use as well, so it must not be what is refused.
+    let fresh = session.good();
+    draft.form = fresh.form;
+    let decision = again(session, &draft).await;
+    session.conclude(case, decision);
+}
+
+/// One proof many times at once.
+pub(crate) async fn parallel(case: &Case, session: &mut Session<'_>, measures: &mut Vec<Measure>) {
+    if session.options.excludes(&case.id()) {
+        return;
+    }
+    if let Some(decision) = session.before().await {
+        session.conclude(case, decision);
+        return;
+    }
+    let draft = session.good();
+    let (served, lost) = session.send_at_once(&draft, COPIES).await;
+    let got = format!("{served} of {COPIES} served, {lost} without an answer that decides");
+    measures.push(Measure {
+        name: "served_of_parallel".to_owned(),
+        value: Some(f64::from(served)),
+        unit: "1".to_owned(),
+        text: got.clone(),
+    });
+    let decision = match served {
+        0 => Decision::inconclusive(
+            "none of them was served, so nothing shows which was refused why",
+        ),
+        1 if lost == 0 => Decision::of(Verdict::Enforced, "exactly one was served"),
+        1 => Decision::inconclusive("one was served, but others brought no answer that decides"),
+        _ => Decision::of(Verdict::NotEnforced, "one proof was accepted several times"),
+    };
+    session.conclude(case, decision.got(got));
+}
+
+/// One proof to every address of the host.
+async fn addresses(server: &ResourceServer, session: &mut Session<'_>) {
+    if session.options.excludes(&ADDRESSES.id()) {
+        return;
+    }
+    let found = match resolve(&server.url).await {
+        Ok(found) => found,
+        Err(error) => {
+            session.conclude(&ADDRESSES, Decision::inconclusive(error.to_string()));
+            return;
+        }
+    };
+    if found.len() < 2 {
+        let reason = "the host's name has one address";
+        session.conclude(&ADDRESSES, Decision::not_applicable(reason));
+        return;
+    }
+    if let Some(decision) = session.before().await {
+        session.conclude(&ADDRESSES, decision);
+        return;
+    }
+    let mut draft = session.good();
+    let (mut served, mut answered, mut evidence) = (0, 0, Vec::new());
+    for address in found.iter().take(8) {
+        draft.address = Some(*address);
+        let expect = if served == 0 {
+            Expect::Served
+        } else {
+            Expect::Refused
+        };
+        let attempt = session.send(&draft, &[], expect).await;
+        match attempt.outcome {
+            Outcome::Served => {
+                served += 1;
+                answered += 1;
+            }
+            Outcome::Refused | Outcome::NonceWanted(_) => answered += 1,
+            Outcome::Unclear(_) => {}
+        }
+        evidence.push(attempt.exchange);
+    }
+    let got = format!(
+        "{served} served of {answered} that answered, {} addresses",
+        found.len()
+    );
+    let decision = match (served, answered) {
+        (2.., _) => Decision::of(Verdict::NotEnforced, "two addresses accepted one proof"),
+        (1, 2..) => Decision::of(
+            Verdict::Enforced,
+            "one address served it, the others refused",
+        ),
+        (_, 0 | 1) => Decision::not_applicable("only one address answers"),
+        _ => Decision::inconclusive("no address served it"),
+    };
+    session.conclude(&ADDRESSES, decision.got(got).evidence(evidence));
+}
+
+/// What a demanded nonce is worth.
+pub(crate) async fn ask_nonce(check: &'static Check, session: &mut Session<'_>) {
+    let absent = Case::new(
+        check,
+        "nonce-absent",
+        "a proof without the demanded nonce",
+        Cause::DpopNonceAbsent,
+    );
+    let foreign = Case::new(
+        check,
+        "nonce-foreign",
+        "a proof with a nonce this server did not make",
+        Cause::DpopNonceStale,
+    );
+    let number = Case::new(
+        check,
+        "nonce-number",
+        "a proof whose nonce is a number",
+        Cause::DpopNonceInvalid,
+    )
+    .severity(Severity::Low);
+    if !session.nonce_required() {
+        let reason = if session.newest_nonce().is_some() {
+            "the target offers nonces and does not demand them"
+        } else {
+            "the target demands no nonce"
+        };
+        for case in [&absent, &foreign, &number] {
+            session.conclude(case, Decision::not_applicable(reason));
+        }
+        return;
+    }
+    challenged(&absent, session, |proof| proof.without_claim("nonce")).await;
+    challenged(&foreign, session, |proof| {
+        proof.claim("nonce", crate::draft::unique());
+    })
+    .await;
+    challenged(&number, session, |proof| proof.claim("nonce", 7)).await;
+}
+
+/// A defect of the nonce: a challenge is the refusal here, and is not answered.
+async fn challenged(
+    case: &Case,
+    session: &mut Session<'_>,
+    defect: impl Fn(&mut crate::jwt::JwtDraft),
+) {
+    if session.options.excludes(&case.id()) {
+        return;
+    }
+    if let Some(decision) = session.before().await {
+        session.conclude(case, decision);
+        return;
+    }
+    let mut draft = session.good();
+    draft.on_proof(|proof| defect(proof));
+    let attempt = session.send(&draft, &[], Expect::Refused).await;
+    let got = attempt.got();
+    let decision = match &attempt.outcome {
+        Outcome::Served => Decision::of(Verdict::NotEnforced, "served without the right nonce"),
+        Outcome::Unclear(reason) => Decision::inconclusive(reason.to_string()),
+        Outcome::Refused | Outcome::NonceWanted(_) => match session.before().await {
+            None => Decision::of(
+                Verdict::Enforced,
+                "refused, while the same request with the right nonce is served",
+            ),
+            Some(decision) => decision,
+        },
+    };
+    session.conclude(case, decision.got(got).evidence(vec![attempt.exchange]));
+}

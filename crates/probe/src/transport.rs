@@ -1,0 +1,415 @@
+//! The way out: one request at a time over HTTP/1.1, exactly as drafted.
+//!
+//! No redirect is followed, nothing is sent again, no proxy and no cookie is
+//! used, and nothing is added but `Host`, `User-Agent` and the body's length.
+//! A connection is kept for the next request to the same place where the
+//! server allows it. Over TLS the server's certificate is verified like a
+//! browser does, or against the given authority.
+//!
+//! This module does not judge answers; `crate::answer` does.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Request, StatusCode, Version};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::client::conn::{http1, http2};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use keybound_proto::uri::{HttpUrl, Scheme};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls_platform_verifier::BuilderVerifierExt;
+use tokio::net::TcpStream;
+use tokio::sync::Mutex;
+use tokio_rustls::TlsConnector;
+
+use crate::draft::Sealed;
+use crate::options::Options;
+
+/// Longer bodies are cut off, in bytes.
+const MAX_BODY: usize = 256 * 1024;
+
+/// Why there was no answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoAnswer {
+    /// The name does not resolve.
+    #[error("`{0}` does not resolve: {1}")]
+    Name(String, String),
+    /// Nobody takes the connection.
+    #[error("no connection to {0}: {1}")]
+    Connect(String, String),
+    /// TLS failed, for example over an expired certificate.
+    #[error("TLS with {0} failed: {1}")]
+    Tls(String, String),
+    /// The connection broke before the answer was complete.
+    #[error("the connection broke: {0}")]
+    Broken(String),
+    /// The answer did not come in time.
+    #[error("no answer within {} s", .0.as_secs())]
+    TimedOut(Duration),
+    /// The request could not be written down.
+    #[error("the request cannot be sent: {0}")]
+    Unsendable(String),
+}
+
+/// A whole answer.
+#[derive(Clone, Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+    pub(crate) elapsed: Duration,
+}
+
+/// How TLS is spoken.
+#[derive(Clone, Debug, Default)]
+pub struct TlsOptions {
+    /// Certificates of an authority to trust instead of the system's, DER.
+    pub authorities: Vec<CertificateDer<'static>>,
+    /// Certificate chain and key to show as client.
+    pub identity: Option<Arc<ClientIdentity>>,
+}
+
+/// A client certificate with its chain, and its key.
+pub struct ClientIdentity {
+    /// The certificate, then those between it and the authority, DER.
+    pub chain: Vec<CertificateDer<'static>>,
+    /// PKCS#8, SEC1 or PKCS#1.
+    pub key: PrivateKeyDer<'static>,
+}
+
+impl fmt::Debug for ClientIdentity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientIdentity")
+            .field("certificates", &self.chain.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// The way out.
+pub(crate) struct Transport {
+    tls: Arc<rustls::ClientConfig>,
+    timeout: Duration,
+    connect_to: Option<SocketAddr>,
+    kept: Mutex<Option<Kept>>,
+}
+
+/// A connection that may take another request.
+struct Kept {
+    place: String,
+    sender: http1::SendRequest<Full<Bytes>>,
+}
+
+impl Transport {
+    /// A way out with these limits.
+    ///
+    /// # Errors
+    /// What is wrong with the certificates, in words.
+    pub(crate) fn new(options: &Options) -> Result<Self, String> {
+        Ok(Self {
+            tls: Arc::new(tls_config(&options.tls)?),
+            timeout: options.timeout,
+            connect_to: options.connect_to,
+            kept: Mutex::new(None),
+        })
+    }
+
+    /// One exchange over HTTP/1.1.
+    pub(crate) async fn send(&self, sealed: &Sealed) -> Result<Answer, NoAnswer> {
+        let place = place(sealed);
+        let started = tokio::time::Instant::now();
+        let mut kept = self.kept.lock().await.take();
+        if kept.as_ref().is_some_and(|kept| kept.place != place) {
+            kept = None;
+        }
+        let limited = tokio::time::timeout(self.timeout, async {
+            if let Some(mut kept) = kept
+                && kept.sender.ready().await.is_ok()
+            {
+                match self.exchange(&mut kept.sender, sealed).await {
+                    Ok(answer) => return Ok((answer, kept)),
+                    // A server may close an idle connection at any moment; the request that met
+                    // the close was not read, and a fresh connection takes it.
+                    Err(Interrupted::Unsent) => {}
+                    Err(Interrupted::Failed(reason)) => return Err(NoAnswer::Broken(reason)),
+                }
+            }
+            let mut sender = self.connect(sealed).await?;
+            match self.exchange(&mut sender, sealed).await {
+                Ok(answer) => Ok((answer, Kept { place, sender })),
+                Err(Interrupted::Unsent) => Err(NoAnswer::Broken("closed at once".to_owned())),
+                Err(Interrupted::Failed(reason)) => Err(NoAnswer::Broken(reason)),
+            }
+        });
+        let (mut answer, kept) = limited
+            .await
+            .map_err(|_| NoAnswer::TimedOut(self.timeout))??;
+        answer.elapsed = started.elapsed();
+        *self.kept.lock().await = Some(kept);
+        Ok(answer)
+    }
+
+    /// One exchange over HTTP/1.1 on a connection of its own.
+    pub(crate) async fn send_alone(&self, sealed: &Sealed) -> Result<Answer, NoAnswer> {
+        let started = tokio::time::Instant::now();
+        let limited = tokio::time::timeout(self.timeout, async {
+            let mut sender = self.connect(sealed).await?;
+            match self.exchange(&mut sender, sealed).await {
+                Ok(answer) => Ok(answer),
+                Err(Interrupted::Unsent) => Err(NoAnswer::Broken("closed at once".to_owned())),
+                Err(Interrupted::Failed(reason)) => Err(NoAnswer::Broken(reason)),
+            }
+        });
+        let mut answer = limited
+            .await
+            .map_err(|_| NoAnswer::TimedOut(self.timeout))??;
+        answer.elapsed = started.elapsed();
+        Ok(answer)
+    }
+
+    /// One exchange over HTTP/2: by ALPN over TLS, with prior knowledge otherwise.
+    pub(crate) async fn send_http2(&self, sealed: &Sealed) -> Result<Answer, NoAnswer> {
+        let started = tokio::time::Instant::now();
+        let limited = tokio::time::timeout(self.timeout, async {
+            let io = self.open(sealed, b"h2").await?;
+            let (mut sender, connection) =
+                http2::handshake::<_, _, Full<Bytes>>(TokioExecutor::new(), io)
+                    .await
+                    .map_err(|error| NoAnswer::Broken(words(&error)))?;
+            tokio::spawn(connection);
+            let mut request = request(sealed, Version::HTTP_2)?;
+            let absolute = format!("{}{}", sealed.url.origin_as_given(), sealed.target);
+            *request.uri_mut() = absolute
+                .parse()
+                .map_err(|_| NoAnswer::Unsendable("the target is no URI".to_owned()))?;
+            request.headers_mut().remove(http::header::HOST);
+            let response = sender
+                .send_request(request)
+                .await
+                .map_err(|error| NoAnswer::Broken(words(&error)))?;
+            whole(response).await.map_err(NoAnswer::Broken)
+        });
+        let mut answer = limited
+            .await
+            .map_err(|_| NoAnswer::TimedOut(self.timeout))??;
+        answer.elapsed = started.elapsed();
+        Ok(answer)
+    }
+
+    async fn connect(&self, sealed: &Sealed) -> Result<http1::SendRequest<Full<Bytes>>, NoAnswer> {
+        let io = self.open(sealed, b"http/1.1").await?;
+        let (sender, connection) = http1::Builder::new()
+            .title_case_headers(true)
+            .handshake(io)
+            .await
+            .map_err(|error| NoAnswer::Broken(words(&error)))?;
+        tokio::spawn(connection);
+        Ok(sender)
+    }
+
+    async fn open(&self, sealed: &Sealed, protocol: &[u8]) -> Result<TokioIo<Stream>, NoAnswer> {
+        let origin = sealed.url.origin();
+        let authority = format!("{}:{}", origin.host(), origin.port());
+        let refused =
+            |error: std::io::Error| NoAnswer::Connect(authority.clone(), error.to_string());
+        let addresses = match sealed.address.or(self.connect_to) {
+            Some(address) => vec![address],
+            None => resolve(&sealed.url).await?,
+        };
+        let stream = TcpStream::connect(addresses.as_slice())
+            .await
+            .map_err(refused)?;
+        stream.set_nodelay(true).map_err(refused)?;
+        if origin.scheme() == Scheme::Http {
+            return Ok(TokioIo::new(Stream::Plain(stream)));
+        }
+        let failed = |error: String| NoAnswer::Tls(authority.clone(), error);
+        let host = origin.host().trim_matches(['[', ']']).to_owned();
+        let name = ServerName::try_from(host).map_err(|error| failed(error.to_string()))?;
+        let mut config = self.tls.as_ref().clone();
+        config.alpn_protocols = vec![protocol.to_vec()];
+        let stream = TlsConnector::from(Arc::new(config))
+            .connect(name, stream)
+            .await
+            .map_err(|error| failed(error.to_string()))?;
+        Ok(TokioIo::new(Stream::Tls(Box::new(stream))))
+    }
+
+    async fn exchange(
+        &self,
+        sender: &mut http1::SendRequest<Full<Bytes>>,
+        sealed: &Sealed,
+    ) -> Result<Answer, Interrupted> {
+        let request = request(sealed, Version::HTTP_11)
+            .map_err(|error| Interrupted::Failed(error.to_string()))?;
+        match sender.send_request(request).await {
+            Ok(response) => whole(response).await.map_err(Interrupted::Failed),
+            Err(error) if error.is_canceled() => Err(Interrupted::Unsent),
+            Err(error) => Err(Interrupted::Failed(words(&error))),
+        }
+    }
+}
+
+impl fmt::Debug for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Transport").finish_non_exhaustive()
+    }
+}
+
+/// Why an exchange on an open connection failed.
+enum Interrupted {
+    /// The connection was closed before the request left.
+    Unsent,
+    /// Anything else.
+    Failed(String),
+}
+
+/// Every address of the URL's host.
+pub(crate) async fn resolve(url: &HttpUrl) -> Result<Vec<SocketAddr>, NoAnswer> {
+    let origin = url.origin();
+    let host = origin.host().trim_matches(['[', ']']);
+    let unknown = |reason: String| NoAnswer::Name(host.to_owned(), reason);
+    let found: Vec<SocketAddr> = tokio::net::lookup_host((host, origin.port()))
+        .await
+        .map_err(|error| unknown(error.to_string()))?
+        .collect();
+    if found.is_empty() {
+        return Err(unknown("it has no address".to_owned()));
+    }
+    Ok(found)
+}
+
+fn place(sealed: &Sealed) -> String {
+    let origin = sealed.url.origin();
+    format!("{origin} {:?}", sealed.address)
+}
+
+fn request(sealed: &Sealed, version: Version) -> Result<Request<Full<Bytes>>, NoAnswer> {
+    let unsendable = |what: &str| NoAnswer::Unsendable(what.to_owned());
+    let mut request = Request::new(Full::new(sealed.body.clone()));
+    *request.method_mut() = sealed.method.clone();
+    *request.version_mut() = version;
+    *request.uri_mut() = sealed
+        .target
+        .parse()
+        .map_err(|_| unsendable("the target is no URI"))?;
+    let headers = request.headers_mut();
+    for (name, value) in &sealed.headers {
+        headers.append(name, value.clone());
+    }
+    if !headers.contains_key(http::header::HOST) {
+        let host = HeaderValue::from_str(sealed.url.origin().authority())
+            .map_err(|_| unsendable("the host is not printable"))?;
+        headers.insert(http::header::HOST, host);
+    }
+    let agent = concat!("keybound-probe/", env!("CARGO_PKG_VERSION"));
+    headers.insert(http::header::USER_AGENT, HeaderValue::from_static(agent));
+    Ok(request)
+}
+
+async fn whole(response: http::Response<hyper::body::Incoming>) -> Result<Answer, String> {
+    let (parts, body) = response.into_parts();
+    // A body that is too long is of no interest; its beginning is not needed to judge the answer.
+    let body = match Limited::new(body, MAX_BODY).collect().await {
+        Ok(body) => body.to_bytes(),
+        Err(error) if error.is::<http_body_util::LengthLimitError>() => Bytes::new(),
+        Err(error) => return Err(format!("the body broke off: {error}")),
+    };
+    Ok(Answer {
+        status: parts.status,
+        headers: parts.headers,
+        body,
+        elapsed: Duration::ZERO,
+    })
+}
+
+fn words(error: &hyper::Error) -> String {
+    let source = std::error::Error::source(error);
+    source.map_or_else(|| error.to_string(), |source| format!("{error}: {source}"))
+}
+
+fn tls_config(options: &TlsOptions) -> Result<rustls::ClientConfig, String> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| error.to_string())?;
+    let builder = if options.authorities.is_empty() {
+        builder
+            .with_platform_verifier()
+            .map_err(|error| error.to_string())?
+    } else {
+        let mut roots = rustls::RootCertStore::empty();
+        for authority in &options.authorities {
+            roots
+                .add(authority.clone())
+                .map_err(|error| format!("the authority's certificate: {error}"))?;
+        }
+        builder.with_root_certificates(roots)
+    };
+    match &options.identity {
+        None => Ok(builder.with_no_client_auth()),
+        Some(identity) => builder
+            .with_client_auth_cert(identity.chain.clone(), identity.key.clone_key())
+            .map_err(|error| format!("the client certificate: {error}")),
+    }
+}
+
+/// A connection, with or without TLS.
+enum Stream {
+    Plain(TcpStream),
+    Tls(Box<tokio_rustls::client::TlsStream<TcpStream>>),
+}
+
+mod stream {
+    //! Reading and writing either kind of connection.
+
+    use std::io;
+    use std::pin::Pin;
+    use std::task::{Context, Poll};
+
+    use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+    use super::Stream;
+
+    impl AsyncRead for Stream {
+        fn poll_read(
+            self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+            buffer: &mut ReadBuf<'_>,
+        ) -> Poll<io::Result<()>> {
+            match self.get_mut() {
+                Self::Plain(stream) => Pin::new(stream).poll_read(cx, buffer),
+                Self::Tls(stream) => Pin::new(stream).poll_read(cx, buffer),
+            }
+        }
+    }
+
+    impl AsyncWrite for Stream {
+        fn poll_write(
+            self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+            bytes: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            match self.get_mut() {
+                Self::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
+                Self::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
+            }
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+            match self.get_mut() {
+                Self::Plain(stream) => Pin::new(stream).poll_flush(cx),
+                Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
+            }
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+            match self.get_mut() {
+                Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
+                Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+            }
+        }
+    }
+}

@@ -1,0 +1,12 @@
+//! The probe against worlds with and without their checks.
+//!
+//! What a strict server is asked, it enforces; a server without one check is
+//! found by exactly the cases that stand for it.
+
+#![expect(
+    clippy::expect_used,
+    clippy::print_stderr,
+    reason = "a test stops when its own footing is wrong, and says what it saw"
+)]
+
+mod resource_server;
