@@ -27,12 +27,14 @@
 )]
 
 mod answer;
+mod archive;
 mod authorization_server;
 mod check;
 mod credentials;
 mod draft;
 mod error;
 mod jwt;
+mod mcp;
 mod options;
 mod proof_cases;
 mod report;
@@ -42,9 +44,11 @@ mod timing;
 mod transport;
 mod verdict;
 
+pub use self::archive::assess_archive;
 pub use self::authorization_server::{AuthorizationServer, Client};
 pub use self::credentials::{BoundToken, Credentials, TokenIssuer};
 pub use self::error::ProbeError;
+pub use self::mcp::McpServer;
 pub use self::options::{Level, Options};
 pub use self::report::{Exchange, Finding, Label, Measure, Report, SCHEMA, Summary, TargetKind};
 pub use self::resource_server::{ResourceServer, Revoker};
