@@ -32,6 +32,8 @@ pub(crate) struct ProofDefect {
     pub(crate) cause: Cause,
     pub(crate) also: &'static [u16],
     pub(crate) severity: Option<Severity>,
+    /// A case of a resource server that shows the same already, when it is not enforced.
+    pub(crate) unless: Option<&'static str>,
     pub(crate) change: fn(&mut Draft, &Strangers),
 }
 
@@ -62,6 +64,7 @@ impl ProofDefect {
             cause,
             also: &[],
             severity: None,
+            unless: None,
             change,
         }
     }
@@ -73,6 +76,11 @@ impl ProofDefect {
 
     const fn severity(mut self, severity: Severity) -> Self {
         self.severity = Some(severity);
+        self
+    }
+
+    const fn unless(mut self, case: &'static str) -> Self {
+        self.unless = Some(case);
         self
     }
 }
@@ -162,14 +170,6 @@ pub(crate) const DEFECTS: &[ProofDefect] = &[
         |draft, _| with_htu(draft, |origin, path| format!("{origin}{path}%2Fmore")),
     )
     .severity(Severity::Low),
-    ProofDefect::new(
-        &checks::RS_08,
-        "htu-path-only",
-        "a proof whose `htu` is a path without scheme and host",
-        Cause::DpopHtuInvalid,
-        |draft, _| with_htu(draft, |_, path| path.to_owned()),
-    )
-    .severity(Severity::Medium),
     // --- RS-09: made for another token
     ProofDefect::new(
         &checks::RS_09,
@@ -204,114 +204,117 @@ pub(crate) const DEFECTS: &[ProofDefect] = &[
         |draft, _| with_ath(draft, crate::draft::ath_sha512),
     )
     .severity(Severity::Low),
-    // --- RS-10: members missing or wrong
+    // --- RS-12: form
     ProofDefect::new(
-        &checks::RS_10,
-        "typ-absent",
-        "a proof without `typ`",
-        Cause::DpopTyp,
-        |draft, _| draft.on_proof(|proof| proof.without_member("typ")),
+        &checks::RS_12,
+        "two-headers",
+        "two `DPoP` header fields, each with a good proof",
+        Cause::DpopMultiple,
+        |draft, _| draft.proof_lines = ProofLines::Two,
     ),
     ProofDefect::new(
-        &checks::RS_10,
-        "typ-other",
-        "a proof of type `JWT`",
-        Cause::DpopTyp,
-        |draft, _| draft.on_proof(|proof| proof.member("typ", "JWT")),
+        &checks::RS_12,
+        "joined",
+        "two good proofs in one `DPoP` header field, joined by a comma",
+        Cause::DpopMultiple,
+        |draft, _| draft.proof_lines = ProofLines::Joined,
     ),
     ProofDefect::new(
-        &checks::RS_10,
-        "alg-absent",
-        "a proof without `alg`",
-        Cause::DpopAlgUnacceptable,
-        |draft, _| draft.on_proof(|proof| proof.without_member("alg")),
+        &checks::RS_12,
+        "not-a-jwt",
+        "a `DPoP` header field that is no JWT",
+        Cause::DpopMalformed,
+        |draft, _| draft.proof_lines = ProofLines::Raw("not-a-proof".to_owned()),
     ),
     ProofDefect::new(
-        &checks::RS_10,
-        "jwk-absent",
-        "a proof without `jwk`",
-        Cause::DpopJwkAbsent,
-        |draft, _| draft.on_proof(|proof| proof.without_member("jwk")),
+        &checks::RS_12,
+        "two-parts",
+        "a proof without its signature part",
+        Cause::DpopMalformed,
+        |draft, _| draft.on_proof(|proof| proof.encoding = Encoding::TwoParts),
     ),
     ProofDefect::new(
-        &checks::RS_10,
-        "jti-absent",
-        "a proof without `jti`",
-        Cause::DpopJtiInvalid,
-        |draft, _| draft.on_proof(|proof| proof.without_claim("jti")),
+        &checks::RS_12,
+        "four-parts",
+        "a proof with a fourth part",
+        Cause::DpopMalformed,
+        |draft, _| draft.on_proof(|proof| proof.encoding = Encoding::FourParts),
     ),
     ProofDefect::new(
-        &checks::RS_10,
-        "jti-empty",
-        "a proof whose `jti` is empty",
-        Cause::DpopJtiInvalid,
-        |draft, _| draft.on_proof(|proof| proof.claim("jti", "")),
+        &checks::RS_12,
+        "flattened",
+        "a proof in JSON serialisation",
+        Cause::DpopMultiple,
+        |draft, _| draft.on_proof(|proof| proof.encoding = Encoding::Flattened),
     ),
     ProofDefect::new(
-        &checks::RS_10,
-        "htm-absent",
-        "a proof without `htm`",
-        Cause::DpopHtmInvalid,
-        |draft, _| draft.on_proof(|proof| proof.without_claim("htm")),
-    ),
+        &checks::RS_12,
+        "padded",
+        "a proof with `=` padding",
+        Cause::DpopMalformed,
+        |draft, _| draft.on_proof(|proof| proof.encoding = Encoding::Padded),
+    )
+    .severity(Severity::Low),
     ProofDefect::new(
-        &checks::RS_10,
-        "htu-absent",
-        "a proof without `htu`",
-        Cause::DpopHtuInvalid,
-        |draft, _| draft.on_proof(|proof| proof.without_claim("htu")),
-    ),
+        &checks::RS_12,
+        "loose-bits",
+        "a proof whose encoding has other unused bits, so that one proof has many spellings",
+        Cause::DpopMalformed,
+        |draft, _| draft.on_proof(|proof| proof.encoding = Encoding::LooseBits),
+    )
+    .severity(Severity::Low),
     ProofDefect::new(
-        &checks::RS_10,
-        "htu-number",
-        "a proof whose `htu` is a number",
-        Cause::DpopHtuInvalid,
-        |draft, _| draft.on_proof(|proof| proof.claim("htu", 7)),
-    ),
+        &checks::RS_12,
+        "duplicate-member",
+        "a proof whose claims have `jti` twice",
+        Cause::DpopMalformed,
+        |draft, _| draft.on_proof(|proof| proof.encoding = Encoding::DuplicateMember),
+    )
+    .severity(Severity::Low),
     ProofDefect::new(
-        &checks::RS_10,
-        "iat-absent",
-        "a proof without `iat`",
-        Cause::DpopIatInvalid,
-        |draft, _| draft.on_proof(|proof| proof.without_claim("iat")),
-    ),
-    ProofDefect::new(
-        &checks::RS_10,
-        "iat-text",
-        "a proof whose `iat` is a text",
-        Cause::DpopIatInvalid,
-        |draft, _| {
-            draft.on_proof(|proof| {
-                let iat = proof.claims.get("iat").cloned().unwrap_or_default();
-                proof.claim("iat", iat.to_string());
-            });
-        },
-    ),
+        &checks::RS_12,
+        "oversize",
+        "a proof of more than 16 KiB",
+        Cause::DpopSize,
+        |draft, _| draft.on_proof(|proof| proof.encoding = Encoding::Oversize),
+    )
+    .also(&[413, 431])
+    .severity(Severity::Low),
     // --- RS-11: signatures and keys
     ProofDefect::new(
         &checks::RS_11,
-        "alg-none",
-        "a proof with `alg` `none` and no signature",
+        "alg-none-signed",
+        "a proof with `alg` `none` and the key's signature all the same",
         Cause::DpopAlgUnacceptable,
+        |draft, _| draft.on_proof(|proof| proof.member("alg", "none")),
+    ),
+    // What has no signature is refused for its form by strict readers, before its `alg` is.
+    ProofDefect::new(
+        &checks::RS_11,
+        "alg-none",
+        "a proof with `alg` `none` and an empty signature",
+        Cause::DpopMalformed,
         |draft, _| {
             draft.on_proof(|proof| {
                 proof.member("alg", "none");
                 proof.signature = Signature::Empty;
             });
         },
-    ),
+    )
+    .unless("RS-12.two-parts"),
     ProofDefect::new(
         &checks::RS_11,
         "alg-none-capital",
-        "a proof with `alg` `None` and no signature",
-        Cause::DpopAlgUnacceptable,
+        "a proof with `alg` `None` and an empty signature",
+        Cause::DpopMalformed,
         |draft, _| {
             draft.on_proof(|proof| {
                 proof.member("alg", "None");
                 proof.signature = Signature::Empty;
             });
         },
-    ),
+    )
+    .unless("RS-12.two-parts"),
     ProofDefect::new(
         &checks::RS_11,
         "hs256-public-key",
@@ -429,82 +432,98 @@ pub(crate) const DEFECTS: &[ProofDefect] = &[
         },
     )
     .severity(Severity::Low),
-    // --- RS-12: form
+    // --- RS-10: members missing or wrong
     ProofDefect::new(
-        &checks::RS_12,
-        "two-headers",
-        "two `DPoP` header fields, each with a good proof",
-        Cause::DpopMultiple,
-        |draft, _| draft.proof_lines = ProofLines::Two,
+        &checks::RS_10,
+        "typ-absent",
+        "a proof without `typ`",
+        Cause::DpopTyp,
+        |draft, _| draft.on_proof(|proof| proof.without_member("typ")),
     ),
     ProofDefect::new(
-        &checks::RS_12,
-        "joined",
-        "two good proofs in one `DPoP` header field, joined by a comma",
-        Cause::DpopMalformed,
-        |draft, _| draft.proof_lines = ProofLines::Joined,
+        &checks::RS_10,
+        "typ-other",
+        "a proof of type `JWT`",
+        Cause::DpopTyp,
+        |draft, _| draft.on_proof(|proof| proof.member("typ", "JWT")),
     ),
     ProofDefect::new(
-        &checks::RS_12,
-        "not-a-jwt",
-        "a `DPoP` header field that is no JWT",
-        Cause::DpopMalformed,
-        |draft, _| draft.proof_lines = ProofLines::Raw("not-a-proof".to_owned()),
-    ),
-    ProofDefect::new(
-        &checks::RS_12,
-        "two-parts",
-        "a proof without its signature part",
-        Cause::DpopMalformed,
-        |draft, _| draft.on_proof(|proof| proof.encoding = Encoding::TwoParts),
-    ),
-    ProofDefect::new(
-        &checks::RS_12,
-        "four-parts",
-        "a proof with a fourth part",
-        Cause::DpopMalformed,
-        |draft, _| draft.on_proof(|proof| proof.encoding = Encoding::FourParts),
-    ),
-    ProofDefect::new(
-        &checks::RS_12,
-        "flattened",
-        "a proof in JSON serialisation",
-        Cause::DpopMalformed,
-        |draft, _| draft.on_proof(|proof| proof.encoding = Encoding::Flattened),
-    ),
-    ProofDefect::new(
-        &checks::RS_12,
-        "padded",
-        "a proof with `=` padding",
-        Cause::DpopMalformed,
-        |draft, _| draft.on_proof(|proof| proof.encoding = Encoding::Padded),
+        &checks::RS_10,
+        "alg-absent",
+        "a proof without `alg`",
+        Cause::DpopAlgUnacceptable,
+        |draft, _| draft.on_proof(|proof| proof.without_member("alg")),
     )
-    .severity(Severity::Low),
+    .unless("RS-11.alg-none-signed"),
     ProofDefect::new(
-        &checks::RS_12,
-        "loose-bits",
-        "a proof whose encoding has other unused bits, so that one proof has many spellings",
-        Cause::DpopMalformed,
-        |draft, _| draft.on_proof(|proof| proof.encoding = Encoding::LooseBits),
-    )
-    .severity(Severity::Low),
+        &checks::RS_10,
+        "jwk-absent",
+        "a proof without `jwk`",
+        Cause::DpopJwkAbsent,
+        |draft, _| draft.on_proof(|proof| proof.without_member("jwk")),
+    ),
     ProofDefect::new(
-        &checks::RS_12,
-        "duplicate-member",
-        "a proof whose claims have `jti` twice",
-        Cause::DpopMalformed,
-        |draft, _| draft.on_proof(|proof| proof.encoding = Encoding::DuplicateMember),
-    )
-    .severity(Severity::Low),
+        &checks::RS_10,
+        "jti-absent",
+        "a proof without `jti`",
+        Cause::DpopJtiInvalid,
+        |draft, _| draft.on_proof(|proof| proof.without_claim("jti")),
+    ),
     ProofDefect::new(
-        &checks::RS_12,
-        "oversize",
-        "a proof of more than 16 KiB",
-        Cause::DpopSize,
-        |draft, _| draft.on_proof(|proof| proof.encoding = Encoding::Oversize),
+        &checks::RS_10,
+        "jti-empty",
+        "a proof whose `jti` is empty",
+        Cause::DpopJtiInvalid,
+        |draft, _| draft.on_proof(|proof| proof.claim("jti", "")),
+    ),
+    ProofDefect::new(
+        &checks::RS_10,
+        "htm-absent",
+        "a proof without `htm`",
+        Cause::DpopHtmInvalid,
+        |draft, _| draft.on_proof(|proof| proof.without_claim("htm")),
+    ),
+    ProofDefect::new(
+        &checks::RS_10,
+        "htu-absent",
+        "a proof without `htu`",
+        Cause::DpopHtuInvalid,
+        |draft, _| draft.on_proof(|proof| proof.without_claim("htu")),
+    ),
+    ProofDefect::new(
+        &checks::RS_10,
+        "htu-number",
+        "a proof whose `htu` is a number",
+        Cause::DpopHtuInvalid,
+        |draft, _| draft.on_proof(|proof| proof.claim("htu", 7)),
+    ),
+    ProofDefect::new(
+        &checks::RS_10,
+        "htu-path-only",
+        "a proof whose `htu` is a path without scheme and host",
+        Cause::DpopHtuInvalid,
+        |draft, _| with_htu(draft, |_, path| path.to_owned()),
     )
-    .also(&[413, 431])
-    .severity(Severity::Low),
+    .severity(Severity::Medium),
+    ProofDefect::new(
+        &checks::RS_10,
+        "iat-absent",
+        "a proof without `iat`",
+        Cause::DpopIatInvalid,
+        |draft, _| draft.on_proof(|proof| proof.without_claim("iat")),
+    ),
+    ProofDefect::new(
+        &checks::RS_10,
+        "iat-text",
+        "a proof whose `iat` is a text",
+        Cause::DpopIatInvalid,
+        |draft, _| {
+            draft.on_proof(|proof| {
+                let iat = proof.claims.get("iat").cloned().unwrap_or_default();
+                proof.claim("iat", iat.to_string());
+            });
+        },
+    ),
 ];
 
 /// Replaces `htu`, made from the origin and the path of the URL.

@@ -23,6 +23,7 @@ use keybound_proto::jose::{Algorithm, Signer};
 use keybound_proto::uri::HttpUrl;
 
 use crate::answer::{Outcome, Success};
+use crate::check::Decision;
 use crate::credentials::Credentials;
 use crate::draft::Draft;
 use crate::error::ProbeError;
@@ -163,10 +164,14 @@ impl ResourceServer {
         presentation::ask(self, session, strangers).await;
         replay::ask(self, session, measures).await;
         for defect in DEFECTS {
+            let case = defect.case(defect.check);
+            if let Some(shown) = defect.unless.filter(|id| session.found(id)) {
+                let reason = format!("{shown} shows the same already");
+                session.conclude(&case, Decision::not_applicable(reason));
+                continue;
+            }
             session
-                .must_refuse(&defect.case(defect.check), |draft, _| {
-                    (defect.change)(draft, strangers);
-                })
+                .must_refuse(&case, |draft, _| (defect.change)(draft, strangers))
                 .await;
         }
         window::ask(&checks::RS_13, session, measures).await;

@@ -210,9 +210,11 @@ impl<'a> Session<'a> {
         attempt
     }
 
-    /// Whether nothing more should be asked, and why.
-    pub(crate) fn stopped(&self) -> Option<&str> {
-        self.stopped.as_deref()
+    /// Whether the case with this id was found not to be enforced.
+    pub(crate) fn found(&self, id: &str) -> bool {
+        self.findings
+            .iter()
+            .any(|finding| finding.id == id && finding.verdict == Verdict::NotEnforced)
     }
 
     /// Records a decision, unless the user left the case out.
@@ -294,6 +296,46 @@ impl<'a> Session<'a> {
                 ),
             )
         }
+    }
+
+    /// A case whose request differs from a good one in more than its defect: `beside` is that
+    /// difference. Only a target that serves a good request with the difference shows anything by
+    /// refusing it with the defect.
+    pub(crate) async fn must_refuse_beside(
+        &mut self,
+        case: &Case,
+        beside: impl Fn(&mut Draft) + Send + Sync,
+        defect: impl Fn(&mut Draft, &Moment) + Send + Sync,
+    ) {
+        if self.options.excludes(&case.id()) {
+            return;
+        }
+        if let Some(decision) = self.before().await {
+            self.conclude(case, decision);
+            return;
+        }
+        let control = self
+            .send_retrying(
+                |session| {
+                    let mut draft = session.good();
+                    beside(&mut draft);
+                    draft
+                },
+                case.also,
+                Expect::Served,
+            )
+            .await;
+        if control.outcome != Outcome::Served {
+            let reason = "the target serves no request of this kind, good or bad";
+            let decision = Decision::not_applicable(reason).got(control.got());
+            self.conclude(case, decision.evidence(vec![control.exchange]));
+            return;
+        }
+        self.must_refuse(case, |draft, moment| {
+            beside(draft);
+            defect(draft, moment);
+        })
+        .await;
     }
 
     /// A case that must be served, because the standard says so.

@@ -6,12 +6,16 @@
 //! is one mutant of guard and issuer for every row of the check registry, and
 //! none of them is written by hand.
 //!
+//! A server without its check of nonces would never ask for one, which is nobody's fault. So the first
+//! demand for a nonce is passed on, and the mutant is a server that asks and does not insist.
+//!
 //! What this does not do: a mutant refuses nothing for what the missing check
 //! would have let through to later checks. A request with one defect cannot
 //! tell the difference.
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use keybound_proto::Cause;
@@ -42,6 +46,7 @@ struct Mutant {
     backend: SocketAddr,
     without: Option<Cause>,
     served: Mutex<Option<Vec<u8>>>,
+    demanded: AtomicBool,
 }
 
 impl Lenient {
@@ -52,6 +57,7 @@ impl Lenient {
             backend: authority.parse().expect("an address and a port"),
             without,
             served: Mutex::new(None),
+            demanded: AtomicBool::new(false),
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
@@ -103,7 +109,9 @@ impl Mutant {
         };
         let text = String::from_utf8_lossy(&answer);
         let names = |member: &str| text.contains(&format!("\"{member}\":\"{}\"", cause.id()));
-        if !names("cause") {
+        let first_demand =
+            cause == Cause::DpopNonceAbsent && !self.demanded.swap(true, Ordering::Relaxed);
+        if !names("cause") || first_demand {
             return answer;
         }
         let nothing = || b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n".to_vec();

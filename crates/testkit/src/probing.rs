@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use keybound_holder::Secret;
-use keybound_probe::{BoundToken, Credentials, ResourceServer, Timing, TokenIssuer};
+use keybound_probe::{BoundToken, Credentials, ResourceServer, Revoker, Timing, TokenIssuer};
 use keybound_proto::jose::Signer;
 use keybound_proto::time::{Clock, ManualClock};
 use keybound_proto::uri::HttpUrl;
@@ -27,7 +27,34 @@ impl Timing for TurnedClock {
     fn wait(&self, duration: Duration) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
         let milliseconds = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         self.0.advance_millis(milliseconds);
-        Box::pin(async {})
+        // The other parts of the world run on real time between two readings of the clock.
+        Box::pin(tokio::time::sleep(duration.min(Duration::from_millis(10))))
+    }
+}
+
+/// Gets tokens from a world's issuer and revokes them there.
+#[derive(Debug)]
+pub struct WorldRevoker(pub Arc<World>);
+
+impl Revoker for WorldRevoker {
+    fn fresh(&self) -> Pin<Box<dyn Future<Output = Result<Secret, String>> + Send + '_>> {
+        Box::pin(async { Ok(Secret::new(self.0.token().await)) })
+    }
+
+    fn revoke<'a>(
+        &'a self,
+        token: &'a Secret,
+    ) -> Pin<Box<dyn Future<Output = Result<(), String>> + Send + 'a>> {
+        Box::pin(async {
+            let form = self
+                .0
+                .authenticated_form()
+                .parameter("token", token.expose());
+            let answer = form.send(&self.0.issuer, "/revoke").await;
+            (answer.status == 200)
+                .then_some(())
+                .ok_or_else(|| format!("{answer:?}"))
+        })
     }
 }
 

@@ -109,6 +109,7 @@ const UPGRADE: Case = Case::without_cause(
 pub(super) async fn ask(server: &ResourceServer, session: &mut Session<'_>) {
     spellings(server, session).await;
     spoofed(session).await;
+    another_reading(session).await;
     body(server, session).await;
     http2(session).await;
     origins(server, session).await;
@@ -164,17 +165,37 @@ async fn spellings(server: &ResourceServer, session: &mut Session<'_>) {
         .await;
 }
 
-/// What a sender says about its own request.
+/// What a sender says about its own request: worth asking only where the request counts at all.
 async fn spoofed(session: &mut Session<'_>) {
-    session
-        .must_refuse(&FORWARDED, |draft, _| {
-            for_other_host(draft);
+    if session.found("RS-08.htu-host") {
+        let reason = "RS-08.htu-host shows already that the host is not compared";
+        session.conclude(&FORWARDED, Decision::not_applicable(reason));
+    } else {
+        let beside = |draft: &mut Draft| {
             draft.header("x-forwarded-host", "other.example");
             draft.header("x-forwarded-proto", "https");
             draft.header("forwarded", "host=other.example;proto=https");
             draft.header("x-original-host", "other.example");
-        })
-        .await;
+        };
+        session
+            .must_refuse_beside(&FORWARDED, beside, |draft, _| for_other_host(draft))
+            .await;
+    }
+    if session.found("RS-08.htm-other") {
+        let reason = "RS-08.htm-other shows already that the method is not compared";
+        session.conclude(&OVERRIDE, Decision::not_applicable(reason));
+    } else {
+        let beside = |draft: &mut Draft| {
+            draft.header("x-http-method-override", "HEAD");
+            draft.header("x-http-method", "HEAD");
+            draft.header("x-method-override", "HEAD");
+        };
+        session
+            .must_refuse_beside(&OVERRIDE, beside, |draft, _| {
+                draft.on_proof(|proof| proof.claim("htm", "HEAD"));
+            })
+            .await;
+    }
     session
         .must_refuse(&HOST, |draft, _| {
             for_other_host(draft);
@@ -185,6 +206,10 @@ async fn spoofed(session: &mut Session<'_>) {
             draft.header("host", authority);
         })
         .await;
+}
+
+/// Requests that two components may read differently.
+async fn another_reading(session: &mut Session<'_>) {
     session
         .must_refuse(&DOT_SEGMENTS, |draft, _| {
             let path = draft.url.path().to_owned();
@@ -193,15 +218,7 @@ async fn spoofed(session: &mut Session<'_>) {
         .await;
     session
         .must_refuse(&CONNECTION, |draft, _| {
-            draft.header("connection", "close, DPoP")
-        })
-        .await;
-    session
-        .must_refuse(&OVERRIDE, |draft, _| {
-            draft.on_proof(|proof| proof.claim("htm", "HEAD"));
-            draft.header("x-http-method-override", "HEAD");
-            draft.header("x-http-method", "HEAD");
-            draft.header("x-method-override", "HEAD");
+            draft.header("connection", "close, DPoP");
         })
         .await;
 }
@@ -315,20 +332,30 @@ const fn rank(verdict: Verdict) -> u8 {
 }
 
 async fn methods(server: &ResourceServer, session: &mut Session<'_>) {
-    if server.method == Method::GET {
+    if session.found("RS-02.absent") {
+        for case in [&HEAD, &UPGRADE] {
+            let reason = "RS-02 shows already that no proof is needed";
+            session.conclude(case, Decision::not_applicable(reason));
+        }
+    } else if server.method == Method::GET {
+        let head = |draft: &mut Draft| {
+            draft.method = Method::HEAD;
+            draft.on_proof(|proof| proof.claim("htm", "HEAD"));
+        };
         session
-            .must_refuse(&HEAD, |draft, _| {
-                draft.method = Method::HEAD;
+            .must_refuse_beside(&HEAD, head, |draft, _| {
                 draft.proof_lines = ProofLines::None;
             })
             .await;
+        let upgrade = |draft: &mut Draft| {
+            draft.header("connection", "Upgrade");
+            draft.header("upgrade", "websocket");
+            draft.header("sec-websocket-version", "13");
+            draft.header("sec-websocket-key", "a2V5Ym91bmQtcHJvYmUtMTY=");
+        };
         session
-            .must_refuse(&UPGRADE, |draft, _| {
+            .must_refuse_beside(&UPGRADE, upgrade, |draft, _| {
                 draft.proof_lines = ProofLines::None;
-                draft.header("connection", "Upgrade");
-                draft.header("upgrade", "websocket");
-                draft.header("sec-websocket-version", "13");
-                draft.header("sec-websocket-key", "a2V5Ym91bmQtcHJvYmUtMTY=");
             })
             .await;
     } else {

@@ -10,7 +10,6 @@ use crate::check::{Case, Decision};
 use crate::draft::{Credential, Draft, Form, ProofLines};
 use crate::proof_cases::Strangers;
 use crate::session::Session;
-use crate::verdict::Verdict;
 
 const BEARER: Case = Case::new(
     &checks::RS_01,
@@ -149,12 +148,15 @@ async fn elsewhere(session: &mut Session<'_>, token: &str) {
             with_query(draft, &format!("access_token={token}"));
         })
         .await;
+    let with_form = |draft: &mut Draft| {
+        let mut form = Form::default();
+        form.add("probe", "1");
+        draft.form = Some(form);
+    };
     session
-        .must_refuse(&FORM, |draft, _| {
+        .must_refuse_beside(&FORM, with_form, |draft, _| {
             draft.credentials.clear();
-            let mut form = Form::default();
-            form.add("access_token", token);
-            draft.form = Some(form);
+            draft.on_form(|form| form.add("access_token", token));
         })
         .await;
     session
@@ -176,7 +178,7 @@ async fn elsewhere(session: &mut Session<'_>, token: &str) {
 /// Tokens that are good, but not here or not for this key.
 async fn foreign(server: &ResourceServer, session: &mut Session<'_>) {
     if let Some(other) = &server.credentials.other {
-        if found(session, &OTHER_KEY) {
+        if session.found(&OTHER_KEY.id()) {
             let reason = "RS-03 shows already that the key is not compared";
             session.conclude(&OTHERS_TOKEN, Decision::not_applicable(reason));
         } else {
@@ -216,15 +218,6 @@ async fn foreign(server: &ResourceServer, session: &mut Session<'_>) {
             session.conclude(&OTHER_AUDIENCE, Decision::not_applicable(reason));
         }
     }
-}
-
-/// Whether this case was found not to be enforced.
-pub(super) fn found(session: &Session<'_>, case: &Case) -> bool {
-    let id = case.id();
-    session
-        .findings
-        .iter()
-        .any(|finding| finding.id == id && finding.verdict == Verdict::NotEnforced)
 }
 
 fn as_scheme(draft: &mut Draft, scheme: &str) {

@@ -138,8 +138,10 @@ pub(super) async fn labels(
         return Vec::new();
     };
     let labels = compare(&source, &document, server, &session.findings);
+    // What RS-01 found stands there; a label beside it is no second finding.
     let wrong: Vec<&str> = labels
         .iter()
+        .skip(1)
         .filter(|label| label.agrees == Some(false))
         .map(|label| label.claim.as_str())
         .collect();

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use keybound_proto::Cause;
 
-use super::presentation::found;
 use super::{ResourceServer, checks};
 use crate::answer::Outcome;
 use crate::check::{Case, Check, Decision};
@@ -57,7 +56,7 @@ pub(super) async fn ask(
 ) {
     twice(&AT_ONCE, session, None).await;
     same_jti(&NEW_SIGNATURE, session).await;
-    if found(session, &AT_ONCE) {
+    if session.found(&AT_ONCE.id()) {
         for case in [&PARALLEL, &ADDRESSES] {
             let reason = "RS-06 shows already that a proof passes twice";
             session.conclude(case, Decision::not_applicable(reason));
@@ -74,7 +73,7 @@ pub(super) async fn ask_late(
     session: &mut Session<'_>,
     measures: &[Measure],
 ) {
-    if found(session, &AT_ONCE) {
+    if session.found(&AT_ONCE.id()) {
         for case in [&AFTER_TWO_SECONDS, &AT_THE_END] {
             let reason = "RS-06.at-once shows already that a proof passes twice";
             session.conclude(case, Decision::not_applicable(reason));
@@ -94,6 +93,10 @@ pub(super) async fn ask_late(
         }
         Some(_) => {
             let reason = "the window is too short or too long to wait for its end";
+            session.conclude(&AT_THE_END, Decision::not_applicable(reason));
+        }
+        None if session.found("RS-13.iat-past") => {
+            let reason = "the window has no end that could be waited for";
             session.conclude(&AT_THE_END, Decision::not_applicable(reason));
         }
         None => {

@@ -32,7 +32,13 @@ const FLIPPED: Case = Case::new(
 const NONE: Case = Case::new(
     &checks::TK_01,
     "alg-none",
-    "the token's claims with `alg` `none` and no signature",
+    "the token's claims with `alg` `none` and an empty signature",
+    Cause::TokenMalformed,
+);
+const NONE_SIGNED: Case = Case::new(
+    &checks::TK_01,
+    "alg-none-signed",
+    "the token with `alg` `none` and its signature all the same",
     Cause::TokenAlgUnacceptable,
 );
 const NOT_A_JWT: Case = Case::new(
@@ -169,25 +175,35 @@ pub(super) async fn ask(server: &ResourceServer, session: &mut Session<'_>) {
 /// Changes of the genuine token that anybody can make.
 async fn forged(server: &ResourceServer, session: &mut Session<'_>) {
     let token = server.credentials.bound.token.expose();
-    let parts: Vec<&str> = token.split('.').collect();
-    if let [header, claims, signature] = parts.as_slice() {
-        let flipped = format!("{header}.{claims}.{}", flipped(signature));
-        session
-            .must_refuse(&FLIPPED, |draft, _| draft.present("DPoP", &flipped))
-            .await;
-        let bare = format!("{}.{claims}.", with_alg_none(header));
-        session
-            .must_refuse(&NONE, |draft, _| draft.present("DPoP", &bare))
-            .await;
-    } else {
-        let reason = "the token is opaque";
-        for case in [&FLIPPED, &NONE] {
-            session.conclude(case, Decision::not_applicable(reason));
-        }
-    }
     session
         .must_refuse(&NOT_A_JWT, |draft, _| draft.present("DPoP", "not-a-token"))
         .await;
+    let parts: Vec<&str> = token.split('.').collect();
+    let [header, claims, signature] = parts.as_slice() else {
+        let reason = "the token is opaque";
+        for case in [&FLIPPED, &NONE_SIGNED, &NONE, &OVERSIZE] {
+            session.conclude(case, Decision::not_applicable(reason));
+        }
+        return;
+    };
+    let flipped = format!("{header}.{claims}.{}", flipped(signature));
+    session
+        .must_refuse(&FLIPPED, |draft, _| draft.present("DPoP", &flipped))
+        .await;
+    let unsigned = with_alg_none(header);
+    let signed = format!("{unsigned}.{claims}.{signature}");
+    session
+        .must_refuse(&NONE_SIGNED, |draft, _| draft.present("DPoP", &signed))
+        .await;
+    if session.found(&NOT_A_JWT.id()) {
+        let reason = "TK-04.not-a-token shows the same already";
+        session.conclude(&NONE, Decision::not_applicable(reason));
+    } else {
+        let bare = format!("{unsigned}.{claims}.");
+        session
+            .must_refuse(&NONE, |draft, _| draft.present("DPoP", &bare))
+            .await;
+    }
     let long = format!("{token}{}", "x".repeat(24 * 1024));
     session
         .must_refuse(&OVERSIZE, |draft, _| draft.present("DPoP", &long))
