@@ -109,6 +109,7 @@ impl Case {
             attack: self.check.attack.to_owned(),
             cause: self.cause.map(|cause| cause.id().to_owned()),
             known: false,
+            known_reason: None,
             evidence: decision.evidence,
         }
     }

@@ -36,6 +36,7 @@ mod error;
 mod jwt;
 mod mcp;
 mod options;
+pub mod output;
 mod proof_cases;
 mod report;
 mod resource_server;

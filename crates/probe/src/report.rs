@@ -54,6 +54,9 @@ pub struct Report {
     pub measures: Vec<Measure>,
     /// What the target says of itself, beside what was seen.
     pub labels: Vec<Label>,
+    /// Whether a baseline of known findings was held against the run.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub baseline: bool,
     /// What weakens the run as a whole, for example a target that refuses good requests.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub warnings: Vec<String>,
@@ -109,6 +112,9 @@ pub struct Finding {
     /// Whether the baseline names it.
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
     pub known: bool,
+    /// Why the baseline names it, in the words of who wrote it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub known_reason: Option<String>,
     /// The messages themselves, without anything secret.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub evidence: Vec<Exchange>,
@@ -175,6 +181,21 @@ impl Report {
         }
         self.summary = summary;
         self.grade = grade(&self.findings);
+    }
+
+    /// The exit code of the command line: 1 when a case is not enforced that no baseline names;
+    /// otherwise 6 when a case is inconclusive, or when nothing was decided at all; otherwise 0.
+    #[must_use]
+    pub const fn exit_code(&self) -> u8 {
+        let summary = &self.summary;
+        let decided = summary.enforced > 0 || summary.known > 0;
+        if summary.not_enforced > 0 {
+            1
+        } else if summary.inconclusive > 0 || !decided {
+            6
+        } else {
+            0
+        }
     }
 
     /// The cases that are not enforced and that no baseline names.

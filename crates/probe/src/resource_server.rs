@@ -148,6 +148,7 @@ impl ResourceServer {
             summary: crate::Summary::default(),
             measures,
             labels,
+            baseline: false,
             warnings: session.warnings,
             findings: session.findings,
         };
