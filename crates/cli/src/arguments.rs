@@ -6,8 +6,8 @@ use std::ffi::OsString;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    completions, config, demo, dev, events, init, key, lock, man, proof, reference, request, serve,
-    token,
+    completions, config, demo, dev, events, init, key, lock, man, probe, proof, reference, request,
+    serve, token,
 };
 
 /// Sender-constrained tokens: a stolen token is worthless without its key.
@@ -71,6 +71,9 @@ pub(crate) enum Command {
     /// Make, verify and explain DPoP proofs
     #[command(subcommand)]
     Proof(proof::ProofCommand),
+    /// Assess from outside whether a server enforces binding
+    #[command(subcommand)]
+    Probe(Box<probe::ProbeCommand>),
     /// Validate and show configurations
     #[command(subcommand)]
     Config(config::ConfigCommand),

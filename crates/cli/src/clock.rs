@@ -1,8 +1,11 @@
 //! The one place that reads the wall clock. Everything below this crate gets
 //! the time as an argument or through [`Clock`].
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::future::Future;
+use std::pin::Pin;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use keybound_probe::Timing;
 use keybound_proto::time::{Clock, UnixTime};
 
 /// The machine's clock.
@@ -26,5 +29,11 @@ impl Clock for SystemClock {
             .map_or(0, |elapsed| {
                 u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX)
             })
+    }
+}
+
+impl Timing for SystemClock {
+    fn wait(&self, duration: Duration) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(tokio::time::sleep(duration))
     }
 }

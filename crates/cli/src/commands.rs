@@ -9,6 +9,7 @@ pub(crate) mod init;
 pub(crate) mod key;
 pub(crate) mod lock;
 pub(crate) mod man;
+pub(crate) mod probe;
 pub(crate) mod proof;
 pub(crate) mod reference;
 pub(crate) mod request;
@@ -33,6 +34,7 @@ pub(crate) fn run(command: Command, context: &Context) -> Outcome {
         Command::Unlock(arguments) => lock::unlock(&arguments, context),
         Command::Request(arguments) => request::run(&arguments, context),
         Command::Proof(command) => proof::run(&command, context),
+        Command::Probe(command) => probe::run(&command, context),
         Command::Config(command) => config::run(&command, context),
         Command::Events(command) => events::run(&command, context),
         Command::Version => version::run(context),

@@ -23,6 +23,8 @@ pub(crate) enum Exit {
     NotFound = 4,
     /// The server understood and refused: HTTP 403 and other 4xx.
     Refused = 5,
+    /// The command ran and could not decide: a probe whose controls failed.
+    Inconclusive = 6,
     /// Nobody answered, or not in time.
     Unreachable = 7,
     /// The server failed: HTTP 5xx.
@@ -35,13 +37,14 @@ pub(crate) enum Exit {
 
 impl Exit {
     /// Every code, in the order of the reference.
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::Success,
         Self::Findings,
         Self::Usage,
         Self::Authentication,
         Self::NotFound,
         Self::Refused,
+        Self::Inconclusive,
         Self::Unreachable,
         Self::Server,
         Self::Lifecycle,
@@ -62,6 +65,7 @@ impl Exit {
             Self::Authentication => "not authenticated (HTTP 401), or a key that cannot be used",
             Self::NotFound => "not found (HTTP 404, a missing file)",
             Self::Refused => "refused by the server (HTTP 403 and other 4xx)",
+            Self::Inconclusive => "ran, and could not decide",
             Self::Unreachable => "unreachable, or no answer in time",
             Self::Server => "server error (HTTP 5xx)",
             Self::Lifecycle => "a service could not start or stop cleanly",

@@ -60,6 +60,11 @@ impl Output {
         self.json
     }
 
+    /// Whether anything is said on stderr beside errors.
+    pub(crate) const fn talks(self) -> bool {
+        !self.quiet
+    }
+
     /// Prints the answer of a command on stdout.
     pub(crate) fn report(self, report: &impl Report) -> Result<(), Failure> {
         let mut out = anstream::stdout().lock();
@@ -130,6 +135,12 @@ impl Output {
             say(format_args!("{} {next}", styled(ink::BOLD, "next:")));
         }
     }
+}
+
+/// Columns of the terminal that stderr goes to.
+pub(crate) fn width() -> Option<usize> {
+    let (width, _) = terminal_size::terminal_size_of(io::stderr())?;
+    Some(usize::from(width.0))
 }
 
 /// Pretty for one document, one line for a stream.

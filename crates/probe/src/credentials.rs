@@ -7,6 +7,7 @@ use keybound_holder::Secret;
 use keybound_proto::jose::Signer;
 use keybound_proto::time::UnixTime;
 
+use crate::error::ProbeError;
 use crate::jwt::JwtDraft;
 
 /// A token and the key it is bound to.
@@ -49,6 +50,16 @@ impl fmt::Debug for TokenIssuer {
 }
 
 impl TokenIssuer {
+    /// A good access token bound to `key`, for as long as a run may take.
+    ///
+    /// # Errors
+    /// [`ProbeError::Input`] when the key does not sign.
+    pub fn issue(&self, key: &dyn Signer, now: UnixTime) -> Result<Secret, ProbeError> {
+        let mut token = self.token(key, now);
+        token.claim("exp", now.plus(3600).as_secs());
+        token.seal().map(Secret::new).map_err(ProbeError::Input)
+    }
+
     /// A good access token (RFC 9068) bound to `key`.
     pub(crate) fn token(&self, key: &dyn Signer, now: UnixTime) -> JwtDraft {
         let mut token = JwtDraft::new("at+jwt", &self.key);

@@ -9,6 +9,7 @@ use crate::commands::dev::DevAddresses;
 use crate::commands::init::Initialized;
 use crate::commands::key::{KeyDescription, KeyList};
 use crate::commands::lock::LockAnswer;
+use crate::commands::probe::Rehearsal;
 use crate::commands::proof::{Explanation, NewProof};
 use crate::commands::request::Answer;
 use crate::commands::token::{Inspection, Revocation, TokenDescription};
@@ -41,6 +42,8 @@ fn shapes() -> Vec<(&'static str, Json)> {
         ("request", shape::<Answer>()),
         ("proof new", shape::<NewProof>()),
         ("proof verify, proof explain", shape::<Explanation>()),
+        ("probe rs, as, mcp, har", shape::<keybound_probe::Report>()),
+        ("probe … --dry-run", shape::<Rehearsal>()),
         ("config validate", shape::<Validation>()),
         ("config show", shape::<EffectiveConfig>()),
         ("version", shape::<Version>()),
