@@ -130,10 +130,9 @@ fn verify(authorization: HeaderField<'_>, proof: HeaderField<'_>) -> Option<Veri
         .with_token(Arc::clone(&token), &requirements, NOW)
         .ok()?;
     let not_revoked = NotRevoked::assertion(&unjudged.revocation_query());
-    let unredeemed = unjudged.judge(&not_revoked).ok()?;
-    let replay = replay_key();
-    let recorded = Recorded::assertion(unredeemed.replay_query(&replay));
-    let verified = unredeemed.redeem(recorded, &replay).ok()?;
+    let unredeemed = unjudged.judge(&not_revoked, &replay_key()).ok()?;
+    let recorded = Recorded::assertion(unredeemed.replay_query());
+    let verified = unredeemed.redeem(recorded).ok()?;
     assert_eq!(
         verified.jkt(),
         PUBLIC_KEY.thumbprint(),

@@ -106,7 +106,7 @@ fn verified_token(text: &str) -> Arc<AccessToken> {
 }
 
 /// Everything up to possession, for one request.
-fn unjudged(key: &Key, jti: &str, token: &str) -> Result<Unjudged, Rejection> {
+fn unjudged(key: &Key, jti: &str, token: &str) -> Result<Unjudged<'static>, Rejection> {
     with_other_token(key, jti, token, verified_token(token))
 }
 
@@ -115,7 +115,7 @@ fn with_other_token(
     jti: &str,
     token: &str,
     verified: Arc<AccessToken>,
-) -> Result<Unjudged, Rejection> {
+) -> Result<Unjudged<'static>, Rejection> {
     let requirements = Requirements {
         audience: "https://api.example.com/",
         issuers: None,
@@ -125,13 +125,13 @@ fn with_other_token(
     on_route(key, jti, token, verified, &requirements)
 }
 
-fn on_route(
+fn on_route<'r>(
     key: &Key,
     jti: &str,
     token: &str,
     verified: Arc<AccessToken>,
-    requirements: &Requirements<'_>,
-) -> Result<Unjudged, Rejection> {
+    requirements: &Requirements<'r>,
+) -> Result<Unjudged<'r>, Rejection> {
     let target = Htu::parse("https://api.example.com/x").unwrap();
     let authorization = format!("DPoP {token}");
     let proof = key.proof("https://api.example.com/x", jti, Some(token));
@@ -156,9 +156,9 @@ fn verified(key: &Key, token: &str) -> Verified {
     let replay = ReplayHashKey::new(&[1; 32]);
     let unjudged = unjudged(key, "v", token).unwrap();
     let not_revoked = NotRevoked::assertion(&unjudged.revocation_query());
-    let unredeemed = unjudged.judge(&not_revoked).unwrap();
-    let recorded = Recorded::assertion(unredeemed.replay_query(&replay));
-    unredeemed.redeem(recorded, &replay).unwrap()
+    let unredeemed = unjudged.judge(&not_revoked, &replay).unwrap();
+    let recorded = Recorded::assertion(unredeemed.replay_query());
+    unredeemed.redeem(recorded).unwrap()
 }
 
 #[test]
@@ -243,9 +243,10 @@ fn another_tokens_revocation_answer_is_refused() {
         token: verified_token(&other),
         jkt: key.public().thumbprint(),
     };
+    let replay = ReplayHashKey::new(&[1; 32]);
     let refused = unjudged(&key, "j", &token)
         .unwrap()
-        .judge(&NotRevoked::assertion(&query))
+        .judge(&NotRevoked::assertion(&query), &replay)
         .unwrap_err();
     assert_eq!(refused.cause(), Cause::TokenRevoked);
     let query = RevocationQuery {
@@ -254,27 +255,33 @@ fn another_tokens_revocation_answer_is_refused() {
     };
     let refused = unjudged(&key, "j", &token)
         .unwrap()
-        .judge(&NotRevoked::assertion(&query))
+        .judge(&NotRevoked::assertion(&query), &replay)
         .unwrap_err();
     assert_eq!(refused.cause(), Cause::TokenRevoked);
 }
 
 #[test]
 fn another_proofs_record_is_refused() {
-    let (key, replay) = (Key::new(1), ReplayHashKey::new(&[1; 32]));
+    let key = Key::new(1);
+    let (replay, foreign) = (ReplayHashKey::new(&[1; 32]), ReplayHashKey::new(&[2; 32]));
     let token = token_for(&key, "tok_1");
-    let ready = |jti| {
+    let ready = |jti, replay| {
         let unjudged = unjudged(&key, jti, &token).unwrap();
         let answer = NotRevoked::assertion(&unjudged.revocation_query());
-        unjudged.judge(&answer).unwrap()
+        unjudged.judge(&answer, replay).unwrap()
     };
-    let other = Recorded::assertion(ready("other").replay_query(&replay));
-    let refused = ready("mine").redeem(other, &replay).unwrap_err();
-    assert_eq!(refused.cause(), Cause::DpopReplayed);
-    assert!(
-        refused.token().is_some(),
-        "the refusal names the genuine token"
-    );
+    let another_jti = ready("other", &replay).replay_query();
+    let another_secret = ready("mine", &foreign).replay_query();
+    for other in [another_jti, another_secret] {
+        let refused = ready("mine", &replay)
+            .redeem(Recorded::assertion(other))
+            .unwrap_err();
+        assert_eq!(refused.cause(), Cause::DpopReplayed);
+        assert!(
+            refused.token().is_some(),
+            "the refusal names the genuine token"
+        );
+    }
 }
 
 #[test]

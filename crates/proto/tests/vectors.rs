@@ -161,9 +161,9 @@ impl Server {
         };
         let unjudged = unkeyed.with_token(token, &requirements, now)?;
         let not_revoked = NotRevoked::assertion(&unjudged.revocation_query());
-        let unredeemed = unjudged.judge(&not_revoked)?;
-        let recorded = Recorded::assertion(unredeemed.replay_query(&self.replay));
-        unredeemed.redeem(recorded, &self.replay)
+        let unredeemed = unjudged.judge(&not_revoked, &self.replay)?;
+        let recorded = Recorded::assertion(unredeemed.replay_query());
+        unredeemed.redeem(recorded)
     }
 }
 

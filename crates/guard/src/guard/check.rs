@@ -65,22 +65,21 @@ impl Inner {
             .revocations
             .check(&unjudged.revocation_query())
             .map_err(|cause| about(cause, unjudged.token()))?;
-        let unredeemed = unjudged.judge(&not_revoked)?;
-        let query = unredeemed.replay_query(&self.replay_key);
+        let unredeemed = unjudged.judge(&not_revoked, &self.replay_key)?;
         let recorded = self
             .replay
-            .insert(query, nonces.epoch, now)
+            .insert(unredeemed.replay_query(), nonces.epoch, now)
             .map_err(|refusal| about(refusal.cause(), unredeemed.token()))?;
-        unredeemed.redeem(recorded, &self.replay_key)
+        unredeemed.redeem(recorded)
     }
 
     /// Everything up to and including the proof's signature.
-    async fn prove(
+    async fn prove<'r>(
         &self,
         presented: &Presented<'_>,
-        route: &Route,
+        route: &'r Route,
         nonces: &Nonces,
-    ) -> Result<Unjudged, Rejection> {
+    ) -> Result<Unjudged<'r>, Rejection> {
         let received = Received::read(&self.profile, *presented)?;
         let known = self.known_token(received.token_hash());
         let policy = NoncePolicy {
@@ -100,13 +99,13 @@ impl Inner {
     }
 
     /// Checks the token for the route and the proof for the token.
-    fn require(
+    fn require<'r>(
         &self,
         unkeyed: Unkeyed<'_>,
         token: Arc<AccessToken>,
         presented: &Presented<'_>,
-        route: &Route,
-    ) -> Result<Unjudged, Rejection> {
+        route: &'r Route,
+    ) -> Result<Unjudged<'r>, Rejection> {
         let scopes = match route.scopes.required(presented.method) {
             Ok(scopes) => scopes,
             Err(cause) => {

@@ -8,7 +8,7 @@ use super::presented::{Presented, Scheme, credentials, proof_text};
 use super::replay::{Recorded, ReplayHashKey, ReplayQuery};
 use crate::cause::Cause;
 use crate::dpop::proof::{Ath, ProofRules};
-use crate::dpop::{NoncePolicy, Proof};
+use crate::dpop::{NoncePolicy, Proof, ProofWindow};
 use crate::jose::{Jkt, SignatureValid};
 use crate::rejection::Rejection;
 use crate::time::UnixTime;
@@ -108,8 +108,7 @@ impl<'a> Received<'a> {
             hash: self.hash,
             unverified,
             proof,
-            ahead: profile.window.ahead,
-            window_end: profile.window,
+            window: profile.window,
         })
     }
 }
@@ -129,8 +128,7 @@ pub struct Unkeyed<'a> {
     hash: TokenHash,
     unverified: Option<UnverifiedToken<'a>>,
     proof: Option<Proof<'a>>,
-    ahead: u64,
-    window_end: crate::dpop::ProofWindow,
+    window: ProofWindow,
 }
 
 /// What a route demands of the token.
@@ -158,18 +156,19 @@ impl<'a> Unkeyed<'a> {
     ///
     /// # Errors
     /// A [`Rejection`] about this token.
-    pub fn with_token(
+    pub fn with_token<'r>(
         self,
         token: Arc<AccessToken>,
-        requirements: &Requirements<'_>,
+        requirements: &Requirements<'r>,
         now: UnixTime,
-    ) -> Result<Unjudged, Rejection> {
+    ) -> Result<Unjudged<'r>, Rejection> {
+        let window = self.window;
         match self.prove(&token, requirements, now) {
             Ok((proof, checked)) => Ok(Unjudged {
                 token,
                 proof,
-                window: self.window_end,
-                scopes: requirements.scopes.to_vec(),
+                window,
+                scopes: requirements.scopes,
                 checked,
             }),
             Err(rejection) => Err(rejection.about(token)),
@@ -177,7 +176,7 @@ impl<'a> Unkeyed<'a> {
     }
 
     fn prove(
-        &self,
+        self,
         token: &AccessToken,
         requirements: &Requirements<'_>,
         now: UnixTime,
@@ -187,21 +186,21 @@ impl<'a> Unkeyed<'a> {
             return Err(Cause::TokenSignatureInvalid.into());
         }
         let taken_here = check_issuer(token, requirements.issuers)?;
-        let valid_now = token.check_time(self.ahead, now)?;
+        let valid_now = token.check_time(self.window.ahead, now)?;
         let for_this_resource = token.check_audience(requirements.audience)?;
         let bound_to = token.confirmation().jkt();
-        let proof = match (&self.proof, bound_to) {
+        let proof = match (self.proof, bound_to) {
             (None, Some(_)) => return Err(Cause::TokenSchemeDowngrade.into()),
             (_, None) => return Err(Cause::TokenUnbound.into()),
             (Some(proof), Some(_)) => proof,
         };
-        let nonce_held = check_client_nonce(token, proof, requirements.nonce_clients)?;
-        let made_for_token = check_ath(proof, self.hash)?;
-        let same_key = check_key(proof, bound_to)?;
+        let nonce_held = check_client_nonce(token, &proof, requirements.nonce_clients)?;
+        let made_for_token = check_ath(&proof, self.hash)?;
+        let same_key = check_key(&proof, bound_to)?;
         let signature = proof.verify_signature()?;
         let proven = ProvenProof {
             jkt: proof.jkt(),
-            jti: proof.jti.clone(),
+            jti: proof.jti,
             iat: proof.iat,
             recent_nonce: proof.nonce.is_some(),
         };
@@ -225,6 +224,18 @@ struct ProvenProof {
     jti: String,
     iat: UnixTime,
     recent_nonce: bool,
+}
+
+impl ProvenProof {
+    /// The keyed hash is the dear part, so this is asked once a request.
+    fn replay_query(&self, window: ProofWindow, key: &ReplayHashKey) -> ReplayQuery {
+        key.query_for_proof(
+            self.jkt,
+            &self.jti,
+            (self.iat, window.end(self.iat)),
+            self.recent_nonce,
+        )
+    }
 }
 
 /// One value per check; a check that is left out leaves a field empty, and that does not compile.
@@ -303,11 +314,11 @@ fn check_key(proof: &Proof<'_>, bound_to: Option<Jkt>) -> Result<SameKey, Reject
 
 /// Possession is proven. Wants to know of no revocation, then checks the scope.
 #[derive(Debug)]
-pub struct Unjudged {
+pub struct Unjudged<'r> {
     token: Arc<AccessToken>,
     proof: ProvenProof,
-    window: crate::dpop::ProofWindow,
-    scopes: Vec<String>,
+    window: ProofWindow,
+    scopes: &'r [String],
     checked: Checked,
 }
 
@@ -339,7 +350,7 @@ impl NotRevoked {
     }
 }
 
-impl Unjudged {
+impl Unjudged<'_> {
     /// What to ask the view of revocations.
     #[must_use]
     pub fn revocation_query(&self) -> RevocationQuery {
@@ -355,19 +366,25 @@ impl Unjudged {
         &self.token
     }
 
-    /// Takes the view's answer, then checks the scope (RFC 6750 section 3.1).
+    /// Takes the view's answer, then checks the scope (RFC 6750 section 3.1). What is left to
+    /// ask is the replay log; its question is made here, under the log's `key`, and kept, so
+    /// that its answer can be held against it.
     ///
     /// # Errors
     /// `scope.insufficient`; `token.revoked` if the answer is about another token.
-    pub fn judge(self, not_revoked: &NotRevoked) -> Result<Unredeemed, Rejection> {
+    pub fn judge(
+        self,
+        not_revoked: &NotRevoked,
+        key: &ReplayHashKey,
+    ) -> Result<Unredeemed, Rejection> {
         if not_revoked.token != self.token.hash() || not_revoked.jkt != self.proof.jkt {
             return Err(Rejection::new(Cause::TokenRevoked).about(self.token));
         }
-        match check_scope(&self.token, &self.scopes) {
+        match check_scope(&self.token, self.scopes) {
             Ok(in_scope) => Ok(Unredeemed {
+                query: self.proof.replay_query(self.window, key),
+                jkt: self.proof.jkt,
                 token: self.token,
-                proof: self.proof,
-                window: self.window,
                 checked: self.checked,
                 in_scope,
             }),
@@ -389,8 +406,8 @@ fn check_scope(token: &AccessToken, needed: &[String]) -> Result<InScope, Reject
 #[derive(Debug)]
 pub struct Unredeemed {
     token: Arc<AccessToken>,
-    proof: ProvenProof,
-    window: crate::dpop::ProofWindow,
+    jkt: Jkt,
+    query: ReplayQuery,
     checked: Checked,
     in_scope: InScope,
 }
@@ -398,13 +415,8 @@ pub struct Unredeemed {
 impl Unredeemed {
     /// The record to insert.
     #[must_use]
-    pub fn replay_query(&self, key: &ReplayHashKey) -> ReplayQuery {
-        key.query_for_proof(
-            self.proof.jkt,
-            &self.proof.jti,
-            (self.proof.iat, self.window.end(self.proof.iat)),
-            self.proof.recent_nonce,
-        )
+    pub const fn replay_query(&self) -> ReplayQuery {
+        self.query
     }
 
     /// The verified token, for refusals that happen between two steps.
@@ -417,12 +429,12 @@ impl Unredeemed {
     ///
     /// # Errors
     /// `dpop.replayed` if the record is not this proof's.
-    pub fn redeem(self, recorded: Recorded, key: &ReplayHashKey) -> Result<Verified, Rejection> {
-        if *recorded.query() != self.replay_query(key) {
+    pub fn redeem(self, recorded: Recorded) -> Result<Verified, Rejection> {
+        if *recorded.query() != self.query {
             return Err(Rejection::new(Cause::DpopReplayed).about(self.token));
         }
         Ok(Verified {
-            constraint: SenderConstraint::Dpop(ProvenKey::assertion(self.proof.jkt)),
+            constraint: SenderConstraint::Dpop(ProvenKey::assertion(self.jkt)),
             token: self.token,
             _checked: self.checked,
             _in_scope: self.in_scope,
@@ -450,10 +462,10 @@ impl Unredeemed {
 /// The paved path compiles:
 ///
 /// ```
-/// use keybound_proto::verify::{Recorded, ReplayHashKey, Unredeemed, Verified};
-/// fn redeem(unredeemed: Unredeemed, key: &ReplayHashKey) -> Option<Verified> {
-///     let recorded = Recorded::assertion(unredeemed.replay_query(key));
-///     unredeemed.redeem(recorded, key).ok()
+/// use keybound_proto::verify::{Recorded, Unredeemed, Verified};
+/// fn redeem(unredeemed: Unredeemed) -> Option<Verified> {
+///     let recorded = Recorded::assertion(unredeemed.replay_query());
+///     unredeemed.redeem(recorded).ok()
 /// }
 /// ```
 #[derive(Debug)]
