@@ -33,6 +33,10 @@ fn figures(options: &[String]) -> Result<(), Failure> {
         .arguments([&built.keybound])
         .arguments(options)
         .wait_for_lines(|line| rows.extend(serde_json::from_str::<Value>(line)))?;
+    if options.iter().any(|option| option == "--only") {
+        // A part of the figures is for reading, not for the page.
+        return Ok(());
+    }
     if rows.is_empty() {
         return Err(Failure::Findings(vec![
             "the benchmark printed no figure".to_owned(),
@@ -56,6 +60,14 @@ fn page(rows: &[Value]) -> String {
         let text = |name: &str| row.get(name).and_then(Value::as_str).unwrap_or_default();
         let number = |name: &str| row.get(name).and_then(Value::as_f64);
         let unit = text("unit");
+        if let Some(install) = row.get("missing").and_then(Value::as_str) {
+            let (what, target) = (text("what"), text("target"));
+            let _ = writeln!(
+                page,
+                "| {what} | not installed: `{install}` |  |  | {target} | not measured |"
+            );
+            continue;
+        }
         let figure = number("value").map_or_else(String::new, |value| format!("{value:.2} {unit}"));
         let baseline = number("baseline_value").map_or_else(String::new, |value| {
             format!("{value:.2} {unit} ({})", text("baseline"))
@@ -125,6 +137,16 @@ mod tests {
         let failure = run(&["no-such-benchmark".to_owned()]).expect_err("must be refused");
         assert!(failure.to_string().contains("no-such-benchmark"));
         assert!(failure.to_string().contains("store-choice"));
+    }
+
+    #[test]
+    fn a_peer_that_is_not_there_is_not_hidden() {
+        let row = serde_json::json!({"what": "w", "target": "t", "missing": "apt-get install p"});
+        let page = page(&[row]);
+        assert!(
+            page.contains("| w | not installed: `apt-get install p` |  |  | t | not measured |"),
+            "{page}"
+        );
     }
 
     #[test]

@@ -121,16 +121,12 @@ impl<'a> Jws<'a> {
         if text.len() > max_bytes {
             return Err(JwsError::TooLarge);
         }
-        let (header, rest) = split_at_dot(text)?;
-        let (payload, signature) = split_at_dot(rest)?;
-        if signature.contains(&b'.') {
+        // From both ends: the payload, often the longest segment, is looked through once.
+        let (signing_input, signature) = split_at_last_dot(text)?;
+        let (header, payload) = split_at_first_dot(signing_input)?;
+        if payload.contains(&b'.') {
             return Err(JwsError::NotThreeSegments);
         }
-        // The signature and its dot come off the end of the text.
-        let signing_input = text
-            .strip_suffix(signature)
-            .and_then(|text| text.strip_suffix(b"."))
-            .ok_or(JwsError::NotThreeSegments)?;
         Ok(Self {
             text,
             signing_input,
@@ -277,10 +273,18 @@ impl fmt::Debug for Header<'_> {
     }
 }
 
-fn split_at_dot(text: &[u8]) -> Result<(&[u8], &[u8]), JwsError> {
-    let mut halves = text.splitn(2, |byte| *byte == b'.');
-    match (halves.next(), halves.next()) {
+fn split_at_first_dot(text: &[u8]) -> Result<(&[u8], &[u8]), JwsError> {
+    let mut parts = text.splitn(2, |byte| *byte == b'.');
+    match (parts.next(), parts.next()) {
         (Some(before), Some(after)) => Ok((before, after)),
+        _ => Err(JwsError::NotThreeSegments),
+    }
+}
+
+fn split_at_last_dot(text: &[u8]) -> Result<(&[u8], &[u8]), JwsError> {
+    let mut parts = text.rsplitn(2, |byte| *byte == b'.');
+    match (parts.next(), parts.next()) {
+        (Some(after), Some(before)) => Ok((before, after)),
         _ => Err(JwsError::NotThreeSegments),
     }
 }

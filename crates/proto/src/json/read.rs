@@ -27,6 +27,9 @@ pub(super) fn document<'a>(
     read.map_err(|_| limits.broken.unwrap_or(JsonError::Syntax))
 }
 
+/// As many members as headers, proofs and most tokens have at the outermost level.
+const USUAL_MEMBERS: usize = 8;
+
 struct Limits {
     values_left: usize,
     /// The rule of ours that stopped the reader; its own errors carry text only.
@@ -128,6 +131,10 @@ impl<'de> Visitor<'de> for OneValue<'_> {
     fn visit_map<A: MapAccess<'de>>(mut self, mut access: A) -> Result<Value<'de>, A::Error> {
         let depth_left = self.descend()?;
         let mut object = Object::default();
+        if self.depth_left == MAX_DEPTH {
+            // The outermost object is a header or a claims set. Others may be many and stay small.
+            object.members.reserve(USUAL_MEMBERS);
+        }
         while let Some(name) = access.next_key_seed(Name)? {
             if object.contains(&name) {
                 return Err(self.limits.stop(JsonError::DuplicateMember));

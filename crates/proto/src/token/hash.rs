@@ -50,14 +50,11 @@ impl TokenHash {
     /// The form records and events take: 64 lower-case hex digits.
     #[must_use]
     pub fn to_hex(&self) -> String {
-        use fmt::Write as _;
+        let digit = |nibble: u8| char::from_digit(u32::from(nibble), 16).unwrap_or('0');
         self.0
             .iter()
-            .fold(String::with_capacity(64), |mut hex, byte| {
-                // Writing to a String cannot fail.
-                let _ = write!(hex, "{byte:02x}");
-                hex
-            })
+            .flat_map(|byte| [digit(byte >> 4), digit(byte & 0xf)])
+            .collect()
     }
 
     /// Reads 64 hex digits of either case; `None` for anything else.

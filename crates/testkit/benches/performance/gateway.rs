@@ -1,6 +1,7 @@
-//! The gateway: `require` against `off`, and `off` against a plain reverse proxy.
+//! The gateway: `require` against `off` and beside Apache, and `off` against a plain reverse proxy.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use keybound_custody::SoftwareKey;
 use keybound_proto::jose::{Algorithm, Signer};
@@ -8,12 +9,15 @@ use keybound_proto::time::UnixTime;
 use keybound_testkit::{ProofDraft, sign_with};
 use serde_json::json;
 
+use crate::apache::{self, Apache};
 use crate::load::{KeyServer, Server, send_all, start_upstream};
 use crate::micro::bare_verifications;
 use crate::roles::{NOW, ORIGIN, RESOURCE};
-use crate::row::{median, print};
+use crate::row::{median, print, print_missing};
 
 const CONNECTIONS: usize = 32;
+/// Used proofs that Apache remembers, as it comes.
+const APACHE_ENTRIES: usize = 1_000;
 
 pub(crate) fn run(quick: bool) {
     let (count, rounds) = if quick { (2_000, 1) } else { (20_000, 5) };
@@ -36,13 +40,20 @@ pub(crate) fn run(quick: bool) {
         start("gateway", "off"),
         start("gateway", "require"),
     );
+    let ours = Target {
+        issuer: &issuer,
+        issuer_url: &keys.url,
+        origin: ORIGIN,
+        now: NOW,
+    };
+    let mut figures = Vec::new();
     let mut plain_cpu = Vec::new();
     let mut off_cpu = Vec::new();
     for (algorithm, name) in [(Algorithm::Es256, "ES256"), (Algorithm::EdDsa, "Ed25519")] {
         let mut require_cpu = Vec::new();
         let mut bare = Vec::new();
         for _ in 0..rounds {
-            let (requests, proofs, key) = requests(algorithm, &issuer, &keys.url, count);
+            let (requests, proofs, key) = requests(&ours, algorithm, count);
             plain_cpu.push(per_request(&plain, &requests));
             off_cpu.push(per_request(&off, &requests));
             require_cpu.push(per_request(&require, &requests));
@@ -59,7 +70,14 @@ pub(crate) fn run(quick: bool) {
             baseline,
             ("at most the baseline", require <= limit),
         );
+        let times = if algorithm == Algorithm::Es256 {
+            4.0
+        } else {
+            6.0
+        };
+        figures.push((name, require, times));
     }
+    beside_apache(&upstream, &figures, count.min(5_000));
     let (plain, off) = (median(plain_cpu), median(off_cpu));
     let baseline = ("a plain hyper reverse proxy", plain);
     print(
@@ -79,25 +97,80 @@ fn per_request(server: &Server, requests: &Arc<Vec<String>>) -> f64 {
     spent * 1e6 / good as f64
 }
 
+/// Prints our figures beside Apache's: name of the algorithm, CPU per request, and how often that
+/// must fit into Apache's. Both stand beside its ES256.
+fn beside_apache(upstream: &str, figures: &[(&str, f64, f64)], count: usize) {
+    let theirs = apache::is_installed().then(|| apache_per_request(upstream, count));
+    for (name, ours, times) in figures {
+        let what =
+            format!("gateway `require` beside Apache with mod_oauth2, {name}, CPU per request");
+        let target = format!("at most 1/{times:.0} of Apache");
+        match theirs {
+            None => print_missing(&what, &target, apache::INSTALL),
+            Some(theirs) => {
+                let baseline = ("Apache, ES256, 1,000 live proofs", theirs);
+                let met = ours * times <= theirs;
+                print(&what, "us", *ours, baseline, (&target, met));
+            }
+        }
+    }
+}
+
+fn apache_per_request(upstream: &str, count: usize) -> f64 {
+    let issuer = SoftwareKey::generate(Algorithm::Es256).expect("a key");
+    let apache = Apache::start(upstream, &issuer);
+    let now = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .expect("a clock after 1970")
+        .as_secs();
+    let target = Target {
+        issuer: &issuer,
+        issuer_url: "https://issuer.example.com",
+        origin: &apache.origin,
+        now,
+    };
+    let (all, _, _) = requests(&target, Algorithm::Es256, 1 + APACHE_ENTRIES + count);
+    let twice = Arc::new(vec![all[0].clone(); 2]);
+    let taken = send_all(apache.server.address, &twice, 1);
+    assert_eq!(taken, 1, "Apache does not take a proof exactly once");
+    // Its cache of used proofs is full before the measured part begins.
+    let (first, measured) = all[1..].split_at(APACHE_ENTRIES);
+    per_request(&apache.server, &Arc::new(first.to_vec()));
+    per_request(&apache.server, &Arc::new(measured.to_vec()))
+}
+
+/// Whose tokens, for whom, and when.
+struct Target<'a> {
+    issuer: &'a SoftwareKey,
+    issuer_url: &'a str,
+    origin: &'a str,
+    now: u64,
+}
+
 fn requests(
+    target: &Target<'_>,
     algorithm: Algorithm,
-    issuer: &SoftwareKey,
-    issuer_url: &str,
     count: usize,
 ) -> (Arc<Vec<String>>, Vec<String>, SoftwareKey) {
+    let Target {
+        issuer,
+        issuer_url,
+        origin,
+        now,
+    } = target;
     let key = SoftwareKey::generate(algorithm).expect("a key");
     let header = json!({"typ": "at+jwt", "alg": issuer.algorithm().name(), "kid": "kb-1"});
     let claims = json!({
         "iss": issuer_url, "sub": "batch", "client_id": "batch", "aud": RESOURCE, "scope": "approvals:read",
-        "jti": "tok_0000000000000000000001", "iat": NOW, "nbf": NOW, "exp": NOW + 300,
+        "jti": "tok_0000000000000000000001", "iat": now, "nbf": now, "exp": now + 300,
         "cnf": {"jkt": key.public_key().thumbprint().to_string()},
     });
     let token = sign_with(issuer, &header, &claims);
-    let htu = format!("{ORIGIN}/approvals");
-    let host = ORIGIN.trim_start_matches("http://");
+    let htu = format!("{origin}/approvals");
+    let host = origin.trim_start_matches("http://");
     let proofs: Vec<String> = (0..count)
         .map(|_| {
-            ProofDraft::new(&key, "GET", &htu, UnixTime::from_secs(NOW))
+            ProofDraft::new(&key, "GET", &htu, UnixTime::from_secs(*now))
                 .ath(&token)
                 .sign(&key)
         })

@@ -100,12 +100,15 @@ pub(crate) struct Server {
 impl Server {
     pub(crate) fn start(role: &str, arguments: &[String]) -> Self {
         let program = std::env::current_exe().expect("this program");
-        let mut child = Command::new(program)
-            .args(["--role", role])
-            .args(arguments)
+        Self::announced(Command::new(program).args(["--role", role]).args(arguments))
+    }
+
+    /// A program that prints its address as the first line.
+    pub(crate) fn announced(command: &mut Command) -> Self {
+        let mut child = command
             .stdout(Stdio::piped())
             .spawn()
-            .expect("this program starts again");
+            .expect("the program starts");
         let mut line = String::new();
         BufReader::new(child.stdout.take().expect("a pipe"))
             .read_line(&mut line)
@@ -114,14 +117,25 @@ impl Server {
         Self { child, address }
     }
 
-    /// User and system time so far, in seconds.
+    /// A program that is running already and will listen at this address.
+    pub(crate) const fn of(child: Child, address: SocketAddr) -> Self {
+        Self { child, address }
+    }
+
+    /// User and system time so far, in seconds, of the process and its children.
     pub(crate) fn cpu(&self) -> f64 {
-        cpu_of(self.child.id())
+        let own = self.child.id();
+        let children = children_of(own);
+        cpu_of(own) + children.into_iter().map(cpu_of).sum::<f64>()
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
+        // Children first: nobody else would end them.
+        for child in children_of(self.child.id()) {
+            let _ = Command::new("kill").arg(child.to_string()).status();
+        }
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -130,11 +144,27 @@ impl Drop for Server {
 /// User and system time of a process, in seconds: fields 14 and 15 of its stat line, in ticks of
 /// 1/100 s as Linux reports them to programs.
 pub(crate) fn cpu_of(id: u32) -> f64 {
-    let text = std::fs::read_to_string(format!("/proc/{id}/stat")).expect("a live process");
-    let after_name = text.rsplit_once(')').expect("a stat line").1;
-    let fields: Vec<&str> = after_name.split_whitespace().collect();
+    let fields = stat_of(id).expect("a live process");
     let ticks = |index: usize| fields[index].parse::<f64>().expect("a number");
     (ticks(11) + ticks(12)) / 100.0
+}
+
+/// The fields of a process's stat line after its name, which may hold anything.
+fn stat_of(id: u32) -> Option<Vec<String>> {
+    let text = std::fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
+    let after_name = text.rsplit_once(')')?.1;
+    Some(after_name.split_whitespace().map(str::to_owned).collect())
+}
+
+fn children_of(parent: u32) -> Vec<u32> {
+    let parent = parent.to_string();
+    let is_child = |id: u32| stat_of(id).is_some_and(|fields| fields.get(1) == Some(&parent));
+    std::fs::read_dir("/proc")
+        .expect("Linux")
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .filter(|id| is_child(*id))
+        .collect()
 }
 
 /// Sends each request once over `connections` kept connections and checks every status.

@@ -1,6 +1,7 @@
 //! The figures of the design, each beside a baseline measured in the same run:
 //! `cargo xtask bench`, or
-//! `cargo bench -p keybound-testkit --bench performance -- [--keybound PROGRAM] [--quick]`.
+//! `cargo bench -p keybound-testkit --bench performance -- [--keybound PROGRAM] [--quick] [--only PART]`,
+//! where PART is `checks`, `replay`, `gateway`, `issuance` or `process`.
 //!
 //! One line of JSON a row on stdout, talk on stderr. CPU figures are user and system time of the
 //! measured process; everything that makes load runs in another one.
@@ -12,6 +13,7 @@
     reason = "a measuring program prints and reads the clock"
 )]
 
+mod apache;
 mod gateway;
 mod issuance;
 mod load;
@@ -22,6 +24,9 @@ mod roles;
 mod row;
 
 use std::path::PathBuf;
+
+/// A name for `--only`, and what measures it; quickly if told so.
+type Part = (&'static str, fn(bool));
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -34,11 +39,21 @@ fn main() {
         return;
     }
     let quick = arguments.iter().any(|argument| argument == "--quick");
-    micro::run(quick);
-    replay::run(quick);
-    gateway::run(quick);
-    issuance::run(quick);
+    let only = value("--only");
+    let wanted = |part: &str| only.as_deref().is_none_or(|only| only == part);
+    let parts: [Part; 4] = [
+        ("checks", micro::run),
+        ("replay", replay::run),
+        ("gateway", gateway::run),
+        ("issuance", issuance::run),
+    ];
+    for (part, run) in parts {
+        if wanted(part) {
+            run(quick);
+        }
+    }
     match value("--keybound").map(PathBuf::from) {
+        _ if !wanted("process") => {}
         Some(program) => process::run(&program),
         None => eprintln!("left out: cold start and idle memory need --keybound PROGRAM"),
     }

@@ -36,6 +36,15 @@ pub(crate) fn print_absolute(what: &str, unit: &str, value: f64, target: (&str, 
     );
 }
 
+/// Prints a row whose other side is not installed.
+pub(crate) fn print_missing(what: &str, target: &str, install: &str) {
+    eprintln!("{what}: not installed: {install}");
+    println!(
+        "{}",
+        json!({"what": what, "target": target, "missing": install})
+    );
+}
+
 /// The middle one of some samples.
 pub(crate) fn median(mut samples: Vec<f64>) -> f64 {
     samples.sort_by(f64::total_cmp);
