@@ -110,6 +110,7 @@ impl Case {
             cause: self.cause.map(|cause| cause.id().to_owned()),
             known: false,
             known_reason: None,
+            known_until: None,
             evidence: decision.evidence,
         }
     }

@@ -29,6 +29,9 @@
 mod answer;
 mod archive;
 mod authorization_server;
+pub mod baseline;
+mod calendar;
+mod cases;
 mod check;
 mod credentials;
 mod draft;
@@ -47,6 +50,7 @@ mod verdict;
 
 pub use self::archive::assess_archive;
 pub use self::authorization_server::{AuthorizationServer, Client};
+pub use self::cases::{case_ids, is_id, nearest_id};
 pub use self::credentials::{BoundToken, Credentials, TokenIssuer};
 pub use self::error::ProbeError;
 pub use self::mcp::McpServer;

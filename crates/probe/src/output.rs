@@ -13,8 +13,9 @@ mod text;
 
 pub use self::json::json;
 pub use self::table::{Style, table};
+pub(crate) use self::text::clean;
 
-use crate::report::{Report, TargetKind};
+use crate::report::{Finding, Report, TargetKind};
 
 /// What the grade of a report means, in one sentence.
 #[must_use]
@@ -67,4 +68,14 @@ fn summary_line(report: &Report) -> String {
         }
     }
     parts.join(" · ")
+}
+
+/// Why a known finding is accepted, and until when; empty for others.
+fn known_line(finding: &Finding) -> String {
+    let reason = finding.known_reason.as_deref().unwrap_or_default();
+    match &finding.known_until {
+        _ if !finding.known => String::new(),
+        Some(until) => format!("{reason} (until {until})"),
+        None => reason.to_owned(),
+    }
 }

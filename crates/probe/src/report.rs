@@ -115,6 +115,9 @@ pub struct Finding {
     /// Why the baseline names it, in the words of who wrote it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub known_reason: Option<String>,
+    /// The last day on which the baseline's entry counts, where it has one: `2027-01-31`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub known_until: Option<String>,
     /// The messages themselves, without anything secret.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub evidence: Vec<Exchange>,
@@ -180,7 +183,7 @@ impl Report {
             *count += 1;
         }
         self.summary = summary;
-        self.grade = grade(&self.findings);
+        self.grade = grade(&self.findings, self.kind);
     }
 
     /// The exit code of the command line: 1 when a case is not enforced that no baseline names;
@@ -206,26 +209,31 @@ impl Report {
     }
 }
 
-/// The grade of a run: the worst case that is not enforced decides, known or not, since a baseline
-/// changes what is new and not what is true. Undecided critical cases leave no grade.
-fn grade(findings: &[Finding]) -> char {
-    let worst = findings
-        .iter()
-        .filter(|finding| finding.verdict == Verdict::NotEnforced)
-        .map(|finding| finding.severity)
-        .max();
-    let undecided = findings.iter().any(|finding| {
-        finding.verdict == Verdict::Inconclusive && finding.severity == Severity::Critical
-    });
-    let decided = findings
-        .iter()
-        .any(|finding| finding.verdict == Verdict::Enforced);
-    match worst {
+/// The grade of a run. The worst case that is not enforced decides, known or not, since a baseline
+/// changes what is new and not what is true. What is undecided never improves a grade: where
+/// nothing bad was found, undecided critical or high cases leave no grade, and lesser ones at most
+/// `B`. A run that was asked nothing critical has no good grade either; recorded traffic, which
+/// cannot be asked, is graded on what it shows.
+fn grade(findings: &[Finding], kind: TargetKind) -> char {
+    let worst_of = |verdict: Verdict| {
+        let of_verdict = findings.iter().filter(|finding| finding.verdict == verdict);
+        of_verdict.map(|finding| finding.severity).max()
+    };
+    let undecided = worst_of(Verdict::Inconclusive);
+    let asked = match worst_of(Verdict::Enforced) {
+        None => false,
+        Some(severity) => severity == Severity::Critical || kind == TargetKind::HttpArchive,
+    };
+    match worst_of(Verdict::NotEnforced) {
         Some(Severity::Critical) => 'F',
         Some(Severity::High) => 'D',
-        _ if undecided || (!decided && worst.is_none()) => '?',
+        _ if undecided >= Some(Severity::High) || !asked => '?',
         Some(Severity::Medium) => 'C',
         Some(Severity::Low) => 'B',
+        _ if undecided >= Some(Severity::Low) => 'B',
         Some(Severity::Note) | None => 'A',
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

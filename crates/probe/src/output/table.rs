@@ -185,9 +185,7 @@ impl Page {
                 self.detail("severity", finding.severity.as_str());
                 self.detail("got", &finding.got);
                 self.detail("reason", &finding.reason);
-                if let Some(reason) = finding.known_reason.as_deref().filter(|_| finding.known) {
-                    self.detail("known", reason);
-                }
+                self.detail("known", &super::known_line(finding));
             }
             Verdict::Inconclusive => {
                 self.detail("reason", &finding.reason);

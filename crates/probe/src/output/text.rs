@@ -1,8 +1,12 @@
 //! Text for every form: cleaned, wrapped, counted, dated.
 
+use keybound_proto::time::UnixTime;
+
+use crate::calendar::rfc3339;
+
 /// Text without anything that drives a terminal or reorders what a reader sees: control
 /// characters, line ends and directional formatting become `?`.
-pub(super) fn clean(text: &str) -> String {
+pub(crate) fn clean(text: &str) -> String {
     text.chars()
         .map(|c| if is_unprintable(c) { '?' } else { c })
         .collect()
@@ -66,33 +70,9 @@ pub(super) fn count(number: u32, noun: &str) -> String {
 
 /// Seconds since 1970 as `2026-01-31 12:00:00`, in UTC.
 pub(super) fn date_time(seconds: u64) -> String {
-    let (year, month, day) = civil(seconds / 86_400);
-    let of_day = seconds % 86_400;
-    format!(
-        "{year:04}-{month:02}-{day:02} {:02}:{:02}:{:02}",
-        of_day / 3600,
-        of_day % 3600 / 60,
-        of_day % 60
-    )
-}
-
-/// Year, month and day of a number of days since 1970, in the Gregorian calendar.
-const fn civil(days: u64) -> (u64, u64, u64) {
-    // Counted from the first of March of the year 0, so that the leap day ends a year: eras of 400
-    // years have 146,097 days each.
-    let days = days.saturating_add(719_468);
-    let (era, of_era) = (days / 146_097, days % 146_097);
-    let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * shifted + 2) / 5 + 1;
-    let month = if shifted < 10 {
-        shifted + 3
-    } else {
-        shifted - 9
-    };
-    let year = year_of_era + era * 400 + if month <= 2 { 1 } else { 0 };
-    (year, month, day)
+    rfc3339(UnixTime::from_secs(seconds))
+        .replace('T', " ")
+        .replace('Z', "")
 }
 
 #[cfg(test)]
@@ -114,12 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn dates_are_those_of_the_calendar() {
-        assert_eq!(date_time(0), "1970-01-01 00:00:00");
+    fn a_moment_reads_as_people_write_it() {
         assert_eq!(date_time(951_782_399), "2000-02-28 23:59:59");
-        assert_eq!(date_time(951_782_400), "2000-02-29 00:00:00");
-        assert_eq!(date_time(1_790_035_200), "2026-09-22 00:00:00");
-        assert_eq!(date_time(4_107_542_399), "2100-02-28 23:59:59");
-        assert_eq!(date_time(4_107_542_400), "2100-03-01 00:00:00");
     }
 }
