@@ -14,6 +14,7 @@ mod window;
 
 use std::fmt;
 use std::future::Future;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -62,6 +63,8 @@ pub struct ResourceServer {
     pub canary: Option<String>,
     /// Other origins the same API is said to listen on: `https://api-internal.example:8443`.
     pub other_origins: Vec<HttpUrl>,
+    /// Addresses of single nodes behind the name, where the name service does not tell them.
+    pub nodes: Vec<SocketAddr>,
     /// What may be presented.
     pub credentials: Credentials,
     /// For the latency of revocation.
@@ -79,6 +82,7 @@ impl ResourceServer {
             body: bytes::Bytes::new(),
             canary: None,
             other_origins: Vec::new(),
+            nodes: Vec::new(),
             credentials,
             revoker: None,
         }

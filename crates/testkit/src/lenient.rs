@@ -1,10 +1,13 @@
-//! A server without one of its checks.
+//! A server with one fault.
 //!
 //! [`Lenient`] stands between a client and a server of a [`crate::World`] and
-//! passes every byte on, both ways, except that refusals for one [`Cause`]
-//! become successes: the answer to the last request that was served. So there
-//! is one mutant of guard and issuer for every row of the check registry, and
-//! none of them is written by hand.
+//! passes every byte on, both ways, but for what its fault changes.
+//!
+//! [`Lenient::start`] leaves out one check: refusals for one [`Cause`] become
+//! successes, the answer to the last request that was served. So there is one
+//! mutant of guard and issuer for every row of the check registry, and none of
+//! them is written by hand. [`Lenient::with`] makes any other fault, one rule
+//! for request and answer.
 //!
 //! A server without its check of nonces would never ask for one, which is nobody's fault. So the first
 //! demand for a nonce is passed on, and the mutant is a server that asks and does not insist.
@@ -13,12 +16,15 @@
 //! would have let through to later checks. A request with one defect cannot
 //! tell the difference.
 
+use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use keybound_proto::Cause;
+use keybound_proto::base64url;
+use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
@@ -26,7 +32,60 @@ use tokio::task::JoinHandle;
 /// What a client of HTTP/2 with prior knowledge sends first (RFC 9113 section 3.4).
 const PREFACE: &[u8] = b"PRI ";
 
-/// The server, minus one check.
+/// What a fault makes of an answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Faulty {
+    /// It passes.
+    Unchanged,
+    /// The request is served after all.
+    Served,
+    /// The request is refused after all: 401 with a `DPoP` challenge.
+    Refused,
+    /// Another answer, byte by byte; its length is made to fit.
+    Other(String),
+}
+
+/// A fault: what it makes of an answer, given the request.
+pub type Fault = dyn Fn(&Exchanged<'_>) -> Faulty + Send + Sync;
+
+/// A request and the answer it got.
+#[derive(Debug)]
+pub struct Exchanged<'a> {
+    /// The request, byte by byte.
+    pub request: &'a str,
+    /// The answer, byte by byte.
+    pub answer: &'a str,
+}
+
+impl Exchanged<'_> {
+    /// The first value of a header field of the request.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.request.lines().find_map(|line| {
+            let (field, value) = line.split_once(':')?;
+            field.eq_ignore_ascii_case(name).then(|| value.trim())
+        })
+    }
+
+    /// Header and claims of the proof, where it has both.
+    #[must_use]
+    pub fn proof(&self) -> Option<(Value, Value)> {
+        let mut parts = self.header("dpop")?.split('.');
+        let mut object = || {
+            let bytes = base64url::decode(parts.next()?.as_bytes()).ok()?;
+            serde_json::from_slice(&bytes).ok()
+        };
+        Some((object()?, object()?))
+    }
+
+    /// The status of the answer.
+    #[must_use]
+    pub fn status(&self) -> &str {
+        self.answer.get(9..12).unwrap_or_default()
+    }
+}
+
+/// The server with its fault.
 #[derive(Debug)]
 pub struct Lenient {
     /// Where to connect.
@@ -41,23 +100,61 @@ impl Drop for Lenient {
 }
 
 /// What every connection of one mutant shares.
-#[derive(Debug)]
 struct Mutant {
     backend: SocketAddr,
-    without: Option<Cause>,
+    /// What HTTP/2 reaches.
+    backend_of_http2: SocketAddr,
+    fault: Box<Fault>,
     served: Mutex<Option<Vec<u8>>>,
-    demanded: AtomicBool,
+}
+
+impl fmt::Debug for Mutant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Mutant").finish_non_exhaustive()
+    }
 }
 
 impl Lenient {
     /// Stands in front of `origin` without this check; with `None`, with all of them.
     pub async fn start(origin: &str, without: Option<Cause>) -> Self {
-        let authority = origin.split_once("://").map_or(origin, |(_, rest)| rest);
+        let demanded = AtomicBool::new(false);
+        Self::with(origin, move |exchanged| {
+            let Some(cause) = without else {
+                return Faulty::Unchanged;
+            };
+            let named = format!("\"cause\":\"{}\"", cause.id());
+            let refused = exchanged.answer.contains(&named);
+            let first_demand = refused
+                && cause == Cause::DpopNonceAbsent
+                && !demanded.swap(true, Ordering::Relaxed);
+            if refused && !first_demand {
+                Faulty::Served
+            } else {
+                Faulty::Unchanged
+            }
+        })
+        .await
+    }
+
+    /// Stands in front of `origin` with this fault.
+    pub async fn with(
+        origin: &str,
+        fault: impl Fn(&Exchanged<'_>) -> Faulty + Send + Sync + 'static,
+    ) -> Self {
+        Self::with_http2_at(origin, origin, fault).await
+    }
+
+    /// The same, with HTTP/2 passed to another server.
+    pub async fn with_http2_at(
+        origin: &str,
+        http2: &str,
+        fault: impl Fn(&Exchanged<'_>) -> Faulty + Send + Sync + 'static,
+    ) -> Self {
         let mutant = Arc::new(Mutant {
-            backend: authority.parse().expect("an address and a port"),
-            without,
+            backend: address_of(origin),
+            backend_of_http2: address_of(http2),
+            fault: Box::new(fault),
             served: Mutex::new(None),
-            demanded: AtomicBool::new(false),
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
@@ -74,14 +171,21 @@ impl Lenient {
 
 impl Mutant {
     async fn serve(&self, mut client: TcpStream) -> io::Result<()> {
-        let mut server = TcpStream::connect(self.backend).await?;
         let mut pending = Vec::new();
         loop {
             let Some(request) = message(&mut client, &mut pending, Side::Request).await? else {
                 return Ok(());
             };
+            // The server may close after a refusal that the client never hears of.
+            let is_http2 = request.starts_with(PREFACE);
+            let backend = if is_http2 {
+                self.backend_of_http2
+            } else {
+                self.backend
+            };
+            let mut server = TcpStream::connect(backend).await?;
             server.write_all(&request).await?;
-            if request.starts_with(PREFACE) {
+            if is_http2 {
                 tokio::io::copy_bidirectional(&mut client, &mut server).await?;
                 return Ok(());
             }
@@ -94,29 +198,56 @@ impl Mutant {
             let Some(answer) = message(&mut server, &mut rest, side).await? else {
                 return Ok(());
             };
-            client.write_all(&self.mutated(answer)).await?;
+            client.write_all(&self.faulty(&request, answer)).await?;
         }
     }
 
-    fn mutated(&self, answer: Vec<u8>) -> Vec<u8> {
-        let mut served = self.served.lock().expect("no test panicked here");
-        if answer.starts_with(b"HTTP/1.1 2") {
-            *served = Some(answer.clone());
-            return answer;
-        }
-        let Some(cause) = self.without else {
-            return answer;
+    fn faulty(&self, request: &[u8], answer: Vec<u8>) -> Vec<u8> {
+        const NOTHING: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+        const REFUSED: &[u8] = b"HTTP/1.1 401 Unauthorized\r\n\
+            www-authenticate: DPoP error=\"invalid_dpop_proof\", algs=\"ES256 EdDSA\"\r\n\
+            content-length: 0\r\n\r\n";
+        let exchanged = Exchanged {
+            request: &String::from_utf8_lossy(request),
+            answer: &String::from_utf8_lossy(&answer),
         };
-        let text = String::from_utf8_lossy(&answer);
-        let names = |member: &str| text.contains(&format!("\"{member}\":\"{}\"", cause.id()));
-        let first_demand =
-            cause == Cause::DpopNonceAbsent && !self.demanded.swap(true, Ordering::Relaxed);
-        if !names("cause") || first_demand {
-            return answer;
+        match (self.fault)(&exchanged) {
+            Faulty::Unchanged => {
+                if exchanged.status().starts_with('2') {
+                    let mut served = self.served.lock().expect("no test panicked here");
+                    *served = Some(answer.clone());
+                }
+                answer
+            }
+            Faulty::Served if request.starts_with(b"HEAD ") => NOTHING.to_vec(),
+            Faulty::Served => {
+                let served = self.served.lock().expect("no test panicked here");
+                served.clone().unwrap_or_else(|| NOTHING.to_vec())
+            }
+            Faulty::Refused => REFUSED.to_vec(),
+            Faulty::Other(text) => with_length(&text).into_bytes(),
         }
-        let nothing = || b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n".to_vec();
-        served.clone().unwrap_or_else(nothing)
     }
+}
+
+fn address_of(origin: &str) -> SocketAddr {
+    let authority = origin.split_once("://").map_or(origin, |(_, rest)| rest);
+    authority.parse().expect("an address and a port")
+}
+
+/// The answer with a `content-length` that fits its body.
+fn with_length(answer: &str) -> String {
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((answer, ""));
+    let mut lines: Vec<String> = head
+        .split("\r\n")
+        .filter(|line| {
+            let line = line.to_ascii_lowercase();
+            !line.starts_with("content-length:") && !line.starts_with("transfer-encoding:")
+        })
+        .map(str::to_owned)
+        .collect();
+    lines.push(format!("content-length: {}", body.len()));
+    format!("{}\r\n\r\n{body}", lines.join("\r\n"))
 }
 
 /// How a message ends.

@@ -19,6 +19,6 @@ mod world;
 
 pub use self::draft::{AssertionDraft, ProofDraft, sign_with};
 pub use self::http::{Answer, FormRequest, RawConnection, send};
-pub use self::lenient::Lenient;
+pub use self::lenient::{Exchanged, Fault, Faulty, Lenient};
 pub use self::probing::{TurnedClock, WorldRevoker};
 pub use self::world::{Agent, RecordedRequest, Upstream, World, WorldOptions};

@@ -216,15 +216,19 @@ async fn addresses(server: &ResourceServer, session: &mut Session<'_>) {
     if session.options.excludes(&ADDRESSES.id()) {
         return;
     }
-    let found = match resolve(&server.url).await {
-        Ok(found) => found,
-        Err(error) => {
-            session.conclude(&ADDRESSES, Decision::inconclusive(error.to_string()));
-            return;
+    let found = if server.nodes.is_empty() {
+        match resolve(&server.url).await {
+            Ok(found) => found,
+            Err(error) => {
+                session.conclude(&ADDRESSES, Decision::inconclusive(error.to_string()));
+                return;
+            }
         }
+    } else {
+        server.nodes.clone()
     };
     if found.len() < 2 {
-        let reason = "the host's name has one address";
+        let reason = "the host's name has one address, and no nodes were named";
         session.conclude(&ADDRESSES, Decision::not_applicable(reason));
         return;
     }

@@ -9,4 +9,5 @@
     reason = "a test stops when its own footing is wrong, and says what it saw"
 )]
 
+mod faults;
 mod resource_server;

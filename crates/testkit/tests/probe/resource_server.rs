@@ -143,6 +143,22 @@ async fn a_strict_gateway_yields_nothing() {
     }
 }
 
+/// The ids are stable: users name them in baselines and in `--only`. Each row of the list is found by a
+/// mutant or a fault in these tests, but for `RS-16` and `RS-19.options`, which only inform, and
+/// `RS-15.htu-default-port`, which takes a privileged port.
+#[tokio::test]
+async fn the_list_of_cases_is_the_published_one() {
+    let report = report(&world(false).await, None).await;
+    let mut asked: Vec<&str> = report
+        .findings
+        .iter()
+        .map(|finding| finding.id.as_str())
+        .collect();
+    asked.sort_unstable();
+    let published: Vec<&str> = include_str!("cases.txt").lines().collect();
+    assert_eq!(asked, published);
+}
+
 /// Removing a case from the probe leaves its cause without one.
 #[tokio::test]
 async fn every_cause_has_a_case_or_a_reason() {
