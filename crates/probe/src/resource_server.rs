@@ -4,6 +4,7 @@
 //! so that a run that is cut short has decided what counts.
 
 pub(crate) mod checks;
+mod outbound;
 mod places;
 mod presentation;
 mod refusals;
@@ -23,6 +24,7 @@ use keybound_custody::SoftwareKey;
 use keybound_proto::jose::{Algorithm, Signer};
 use keybound_proto::uri::HttpUrl;
 
+pub use self::outbound::Callback;
 use crate::answer::{Outcome, Success};
 use crate::check::Decision;
 use crate::credentials::Credentials;
@@ -69,6 +71,8 @@ pub struct ResourceServer {
     pub credentials: Credentials,
     /// For the latency of revocation.
     pub revoker: Option<Arc<dyn Revoker>>,
+    /// For requests that a proof makes the target send.
+    pub callback: Option<Arc<dyn Callback>>,
 }
 
 impl ResourceServer {
@@ -85,6 +89,7 @@ impl ResourceServer {
             nodes: Vec::new(),
             credentials,
             revoker: None,
+            callback: None,
         }
     }
 
@@ -179,8 +184,9 @@ impl ResourceServer {
                 .must_refuse(&case, |draft, _| (defect.change)(draft, strangers))
                 .await;
         }
+        outbound::ask(self, session).await;
         window::ask(&checks::RS_13, session, measures).await;
-        replay::ask_nonce(&checks::RS_14, session).await;
+        replay::ask_nonce(&checks::RS_14, session, measures).await;
         places::ask(self, session).await;
         tokens::ask(self, session).await;
         revocation::ask(self, session, measures).await;

@@ -272,8 +272,23 @@ async fn addresses(server: &ResourceServer, session: &mut Session<'_>) {
     session.conclude(&ADDRESSES, decision.got(got).evidence(evidence));
 }
 
-/// What a demanded nonce is worth.
-pub(crate) async fn ask_nonce(check: &'static Check, session: &mut Session<'_>) {
+/// Whether nonces are demanded, and what a demanded one is worth.
+pub(crate) async fn ask_nonce(
+    check: &'static Check,
+    session: &mut Session<'_>,
+    measures: &mut Vec<Measure>,
+) {
+    let (value, text) = match (session.nonce_required(), session.newest_nonce()) {
+        (true, _) => (2.0, "nonces are demanded"),
+        (false, Some(_)) => (1.0, "nonces are offered and not demanded"),
+        (false, None) => (0.0, "nonces are neither demanded nor offered"),
+    };
+    measures.push(Measure {
+        name: "nonce".to_owned(),
+        value: Some(value),
+        unit: "1".to_owned(),
+        text: text.to_owned(),
+    });
     let absent = Case::new(
         check,
         "nonce-absent",
@@ -294,13 +309,8 @@ pub(crate) async fn ask_nonce(check: &'static Check, session: &mut Session<'_>) 
     )
     .severity(Severity::Low);
     if !session.nonce_required() {
-        let reason = if session.newest_nonce().is_some() {
-            "the target offers nonces and does not demand them"
-        } else {
-            "the target demands no nonce"
-        };
         for case in [&absent, &foreign, &number] {
-            session.conclude(case, Decision::not_applicable(reason));
+            session.conclude(case, Decision::not_applicable(text));
         }
         return;
     }

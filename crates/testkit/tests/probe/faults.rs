@@ -6,7 +6,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex};
 
-use keybound_probe::{Options, Report, ResourceServer, Silent, Verdict};
+use keybound_probe::{Callback, Options, Report, ResourceServer, Silent, Verdict};
 use keybound_proto::time::{Clock, ManualClock};
 use keybound_proto::uri::HttpUrl;
 use keybound_testkit::{Exchanged, Faulty, Lenient, World, WorldRevoker};
@@ -242,6 +242,50 @@ async fn every_fault_is_found_by_its_case_alone() {
     }
     while let Some(done) = running.join_next().await {
         done.expect("no panic");
+    }
+}
+
+/// Hears of the URLs somebody asked for.
+#[derive(Clone, Debug, Default)]
+struct Watched(Arc<Mutex<BTreeSet<String>>>);
+
+impl Callback for Watched {
+    fn url(&self, name: &str) -> HttpUrl {
+        HttpUrl::parse(&format!("http://watched.example/{name}")).expect("a URL")
+    }
+
+    fn was_called(&self, name: &str) -> bool {
+        let asked = self.0.lock().expect("no test panicked here");
+        asked.contains(self.url(name).as_str())
+    }
+}
+
+/// A verifier that looks keys up where the proof says they are. Which of the three members it
+/// follows, the probe tells apart; a guard follows none.
+#[tokio::test]
+async fn following_the_urls_of_a_proof_is_found() {
+    for followed in ["jku", "x5u", "kid", "none of them"] {
+        let world = Arc::new(World::start().await);
+        let watched = Watched::default();
+        let asked = Arc::clone(&watched.0);
+        let lenient = Lenient::with(&world.gateway, move |exchanged| {
+            let url = exchanged
+                .proof()
+                .and_then(|(header, _)| header[followed].as_str().map(str::to_owned));
+            asked.lock().expect("no test panicked here").extend(url);
+            Faulty::Unchanged
+        })
+        .await;
+        let mut server = target(&world).await;
+        server.callback = Some(Arc::new(watched));
+        let report = report(&world, &server, &lenient).await;
+        let case = format!("RS-11.{followed}-followed");
+        let expected = if followed == "none of them" {
+            BTreeSet::new()
+        } else {
+            BTreeSet::from([case.as_str()])
+        };
+        assert_eq!(found(&report), expected);
     }
 }
 
