@@ -8,10 +8,15 @@
 
 mod group;
 mod json;
+mod junit;
+mod sarif;
 mod table;
 mod text;
+mod xml;
 
-pub use self::json::json;
+pub use self::json::{json, schema};
+pub use self::junit::junit;
+pub use self::sarif::sarif;
 pub use self::table::{Style, table};
 pub(crate) use self::text::clean;
 
@@ -47,7 +52,7 @@ fn run_line(report: &Report) -> String {
         text::date_time(report.started_at),
         report.seconds,
         text::count(report.requests, "request"),
-        text::clean(&report.version),
+        clean(&report.version),
     )
 }
 

@@ -180,3 +180,46 @@ fn open_findings_come_before_what_is_undecided() {
     assert_eq!(of(&[NotApplicable]), 6, "nothing was decided");
     assert_eq!(of(&[]), 6, "nothing was asked");
 }
+
+/// Every verdict, with this text in every field that is text.
+pub(crate) fn with_text(text: &str) -> Report {
+    let mut report = every_verdict();
+    let text = || text.to_owned();
+    report.schema = text();
+    report.version = text();
+    report.target = text();
+    for measure in &mut report.measures {
+        measure.text = text();
+        measure.unit = text();
+    }
+    for label in &mut report.labels {
+        (label.source, label.claim, label.seen) = (text(), text(), text());
+    }
+    report.warnings.push(text());
+    for finding in &mut report.findings {
+        for field in [
+            &mut finding.id,
+            &mut finding.check,
+            &mut finding.title,
+            &mut finding.reason,
+            &mut finding.sent,
+            &mut finding.got,
+            &mut finding.why,
+            &mut finding.fix,
+            &mut finding.section,
+            &mut finding.attack,
+        ] {
+            *field = text();
+        }
+        finding.cause = Some(text());
+        finding.known_reason = Some(text());
+        finding.known_until = Some(text());
+        for exchange in &mut finding.evidence {
+            exchange.request = text();
+            exchange.headers = vec![(text(), text())];
+            exchange.answer = vec![(text(), text())];
+            exchange.body = text();
+        }
+    }
+    report
+}
