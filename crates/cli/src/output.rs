@@ -137,9 +137,9 @@ impl Output {
     }
 }
 
-/// Columns of the terminal that stderr goes to.
-pub(crate) fn width() -> Option<usize> {
-    let (width, _) = terminal_size::terminal_size_of(io::stderr())?;
+/// Columns of the terminal that a stream goes to, where it goes to one.
+pub(crate) fn width(stream: &impl std::os::fd::AsFd) -> Option<usize> {
+    let (width, _) = terminal_size::terminal_size_of(stream)?;
     Some(usize::from(width.0))
 }
 

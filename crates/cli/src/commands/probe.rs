@@ -5,19 +5,24 @@
 //! the safety around it (who may be probed, how fast, with what consent), the
 //! ways to credentials, and where reports go.
 
+mod access;
+mod authorization;
 mod conduct;
 mod consent;
 mod credentials;
+mod har;
+mod issuer;
 mod limits;
 mod outputs;
 mod progress;
 mod rs;
 
 use clap::Subcommand;
+use keybound_proto::uri::HttpUrl;
 
 use crate::context::Context;
 use crate::exit::{Exit, codes};
-use crate::failure::Outcome;
+use crate::failure::{Failure, Outcome};
 
 pub(crate) use conduct::Rehearsal;
 
@@ -27,6 +32,15 @@ pub(crate) enum ProbeCommand {
     /// Probe an API that takes access tokens (a resource server)
     #[command(after_help = codes(CODES))]
     Rs(rs::RsArguments),
+    /// Probe a server that issues tokens (an authorization server)
+    #[command(after_help = codes(CODES))]
+    As(authorization::AsArguments),
+    /// Probe a server of the Model Context Protocol over HTTP
+    #[command(after_help = codes(CODES))]
+    Mcp(rs::McpArguments),
+    /// Assess recorded traffic in an HTTP archive; nothing is sent
+    #[command(after_help = codes(&[Exit::Findings, Exit::NotFound, Exit::Inconclusive]))]
+    Har(har::HarArguments),
 }
 
 const CODES: &[Exit] = &[
@@ -39,6 +53,15 @@ const CODES: &[Exit] = &[
 
 pub(crate) fn run(command: &ProbeCommand, context: &Context) -> Outcome {
     match command {
-        ProbeCommand::Rs(arguments) => rs::run(arguments, context),
+        ProbeCommand::Rs(arguments) => rs::api(arguments, context),
+        ProbeCommand::As(arguments) => authorization::run(arguments, context),
+        ProbeCommand::Mcp(arguments) => rs::mcp(arguments, context),
+        ProbeCommand::Har(arguments) => har::run(arguments, context),
     }
+}
+
+/// The URL of a target.
+fn url(text: &str) -> Result<HttpUrl, Failure> {
+    HttpUrl::parse(text)
+        .map_err(|error| Failure::usage(format!("`{text}` is no http or https URL: {error}")))
 }

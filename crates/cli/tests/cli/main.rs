@@ -4,6 +4,7 @@ mod config;
 mod demo;
 mod dev;
 mod keys;
+mod probe;
 mod program;
 mod proofs;
 mod serve;

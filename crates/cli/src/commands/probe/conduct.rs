@@ -11,8 +11,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use keybound_probe::{
-    Exchange, Finding, NoAnswer, Options, ProbeError, Progress, Report, ResourceServer, Silent,
-    Timing,
+    AuthorizationServer, Exchange, Finding, McpServer, NoAnswer, Options, ProbeError, Progress,
+    Report, ResourceServer, Silent, Timing,
 };
 use keybound_proto::time::Clock;
 use schemars::JsonSchema;
@@ -21,7 +21,8 @@ use serde::Serialize;
 use super::progress::Line;
 use crate::clock::SystemClock;
 use crate::context::Context;
-use crate::failure::Failure;
+use crate::exit::Exit;
+use crate::failure::{Failure, Outcome};
 use crate::output::{Report as Printed, ink, styled};
 
 /// What is probed.
@@ -29,6 +30,10 @@ use crate::output::{Report as Printed, ink, styled};
 pub(super) enum Target {
     /// An API.
     ResourceServer(ResourceServer),
+    /// An issuer.
+    AuthorizationServer(AuthorizationServer),
+    /// An MCP server.
+    McpServer(McpServer),
 }
 
 /// What a dry run prints.
@@ -74,6 +79,8 @@ impl Target {
     ) -> Result<Report, ProbeError> {
         match self {
             Self::ResourceServer(server) => server.probe(options, timing, progress).await,
+            Self::AuthorizationServer(server) => server.probe(options, timing, progress).await,
+            Self::McpServer(server) => server.probe(options, timing, progress).await,
         }
     }
 }
@@ -192,6 +199,14 @@ impl Clock for Still {
 impl Timing for Still {
     fn wait(&self, _duration: Duration) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
         Box::pin(async {})
+    }
+}
+
+impl Rehearsal {
+    /// Prints it, instead of a run.
+    pub(super) fn print(&self, context: &Context) -> Outcome {
+        context.output.report(self)?;
+        Ok(Exit::Success)
     }
 }
 

@@ -13,9 +13,9 @@ use crate::failure::Failure;
 
 /// What is about to be sent.
 #[derive(Debug)]
-pub(super) struct Plan<'a> {
+pub(super) struct Plan {
     /// Where to.
-    pub(super) places: Vec<&'a Origin>,
+    pub(super) places: Vec<Origin>,
     /// About how many requests.
     pub(super) requests: u32,
     /// The method, when it may change something.
@@ -23,7 +23,7 @@ pub(super) struct Plan<'a> {
 }
 
 /// Says what will happen, and makes sure that it may.
-pub(super) fn ask(plan: &Plan<'_>, limits: &Limits, context: &Context) -> Result<(), Failure> {
+pub(super) fn ask(plan: &Plan, limits: &Limits, context: &Context) -> Result<(), Failure> {
     let hosts = plan.hosts();
     context.output.note(format_args!(
         "about {} requests to {hosts}, {}, {} at most{}",
@@ -64,16 +64,17 @@ pub(super) fn ask(plan: &Plan<'_>, limits: &Limits, context: &Context) -> Result
     }
 }
 
-impl Plan<'_> {
+impl Plan {
     fn hosts(&self) -> String {
-        let names: Vec<&str> = self.places.iter().map(|place| place.authority()).collect();
+        let mut names: Vec<&str> = self.places.iter().map(Origin::authority).collect();
+        names.dedup();
         names.join(" and ")
     }
 
     fn is_local(&self, limits: &Limits) -> bool {
         match limits.connect_to {
             Some(address) => address.ip().is_loopback(),
-            None => self.places.iter().all(|place| place.is_loopback()),
+            None => self.places.iter().all(Origin::is_loopback),
         }
     }
 

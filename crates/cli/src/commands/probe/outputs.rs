@@ -1,57 +1,159 @@
-//! Where the report goes.
+//! Where the report goes: one form to stdout or a file, others beside it.
 
-use std::io::{self, Write};
+use std::fs;
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
-use keybound_probe::{Report, Verdict};
-use serde::Serialize;
+use clap::{Args, ValueEnum};
+use keybound_probe::Report;
+use keybound_probe::output::{self, Style};
 
 use crate::context::Context;
 use crate::exit::Exit;
-use crate::failure::Outcome;
-use crate::output::Report as Printed;
+use crate::failure::{Failure, Outcome};
+use crate::input::unwritable;
 
-/// Prints the report and says how the process ends.
-pub(super) fn finish(report: Report, context: &Context) -> Outcome {
-    let exit = if report.summary.not_enforced > 0 {
-        Exit::Findings
-    } else if report.summary.inconclusive > 0 {
-        Exit::Inconclusive
-    } else {
-        Exit::Success
-    };
-    context.output.report(&Table(report))?;
-    Ok(exit)
+/// Where the report goes.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Report")]
+pub(super) struct Outputs {
+    /// The form of the report [default: table, with --json: json]
+    #[arg(long, value_enum)]
+    format: Option<Format>,
+
+    /// Write the report into this file instead of stdout
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
+
+    /// Write another report: `junit=probe.xml`; may be given several times
+    #[arg(long, value_name = "FORMAT=FILE")]
+    report: Vec<Further>,
+
+    /// Show every case and its reason in the table
+    #[arg(long)]
+    verbose: bool,
 }
 
-#[derive(Serialize)]
-#[serde(transparent)]
-struct Table(Report);
+/// The form of a report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Format {
+    /// For people, on a terminal
+    Table,
+    /// For programs; the shape is published
+    Json,
+}
 
-impl Printed for Table {
-    fn human(&self, out: &mut dyn Write) -> io::Result<()> {
-        for finding in &self.0.findings {
-            if matches!(
-                finding.verdict,
-                Verdict::NotEnforced | Verdict::Inconclusive
-            ) {
-                writeln!(
-                    out,
-                    "{}  {}: {} ({})",
-                    finding.id, finding.verdict, finding.reason, finding.got
-                )?;
+/// `FORMAT=FILE`.
+#[derive(Debug, Clone)]
+struct Further {
+    format: Format,
+    path: PathBuf,
+}
+
+impl FromStr for Further {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (format, path) = text
+            .split_once('=')
+            .filter(|(_, path)| !path.is_empty())
+            .ok_or("write `FORMAT=FILE`, for example `junit=probe.xml`")?;
+        Ok(Self {
+            format: Format::from_str(format, false)?,
+            path: PathBuf::from(path),
+        })
+    }
+}
+
+/// Outputs that can be written: what would fail after minutes fails before.
+#[derive(Debug)]
+pub(super) struct Prepared<'a> {
+    outputs: &'a Outputs,
+}
+
+impl Outputs {
+    /// Makes sure that every file can be written.
+    pub(super) fn prepare(&self) -> Result<Prepared<'_>, Failure> {
+        let further = self.report.iter().map(|further| &further.path);
+        for path in self.output.iter().chain(further) {
+            let directory = path
+                .parent()
+                .filter(|parent| !parent.as_os_str().is_empty());
+            if directory.is_some_and(|directory| !directory.is_dir()) || path.is_dir() {
+                return Err(Failure::usage(format!(
+                    "`{}` cannot be written: its directory does not exist, or it is one",
+                    path.display()
+                )));
             }
         }
-        let summary = &self.0.summary;
-        writeln!(
-            out,
-            "grade {}: {} enforced, {} not enforced, {} inconclusive, {} not applicable; {} requests in {:.0} s",
-            self.0.grade,
-            summary.enforced,
-            summary.not_enforced,
-            summary.inconclusive,
-            summary.not_applicable,
-            self.0.requests,
-            self.0.seconds
-        )
+        Ok(Prepared { outputs: self })
     }
+}
+
+impl Prepared<'_> {
+    /// Prints and writes the report, and says how the process ends.
+    pub(super) fn finish(self, report: Report, context: &Context) -> Outcome {
+        let Outputs {
+            format,
+            output,
+            report: further,
+            verbose,
+        } = self.outputs;
+        for Further { format, path } in further {
+            write(path, &format.of(&report, plain(*verbose)), context)?;
+        }
+        let default = if context.output.is_json() {
+            Format::Json
+        } else {
+            Format::Table
+        };
+        let format = format.unwrap_or(default);
+        match output {
+            Some(path) => write(path, &format.of(&report, plain(*verbose)), context)?,
+            None => {
+                let text = format.of(&report, on_stdout(*verbose));
+                context.output.text(text.trim_end_matches('\n'))?;
+            }
+        }
+        Ok(match report.exit_code() {
+            0 => Exit::Success,
+            1 => Exit::Findings,
+            _ => Exit::Inconclusive,
+        })
+    }
+}
+
+impl Format {
+    fn of(self, report: &Report, style: Style) -> String {
+        match self {
+            Self::Table => output::table(report, style),
+            Self::Json => output::json(report),
+        }
+    }
+}
+
+fn plain(verbose: bool) -> Style {
+    Style {
+        verbose,
+        ..Style::default()
+    }
+}
+
+/// Colour is taken out again where stdout is no terminal or does not want it.
+fn on_stdout(verbose: bool) -> Style {
+    let width = crate::output::width(&std::io::stdout());
+    Style {
+        colour: std::io::stdout().is_terminal(),
+        width: width.unwrap_or(Style::default().width),
+        verbose,
+    }
+}
+
+fn write(path: &Path, text: &str, context: &Context) -> Result<(), Failure> {
+    fs::write(path, text).map_err(|error| unwritable(path, &error))?;
+    context
+        .output
+        .note(format_args!("wrote {}", path.display()));
+    Ok(())
 }

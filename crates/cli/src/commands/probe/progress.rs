@@ -43,7 +43,7 @@ impl Line {
             && context.environment.text("TERM") != Some("dumb");
         Self {
             output: context.output,
-            width: draws.then(|| crate::output::width().unwrap_or(80)),
+            width: draws.then(|| crate::output::width(&std::io::stderr()).unwrap_or(80)),
             expected,
             state: Mutex::default(),
         }

@@ -1,19 +1,18 @@
-//! `keybound probe rs URL`.
+//! `keybound probe rs URL` and `keybound probe mcp URL`: what takes tokens.
 
 use bytes::Bytes;
 use clap::Args;
 use http::{HeaderName, HeaderValue, Method};
-use keybound_probe::{Credentials, ResourceServer};
+use keybound_probe::{McpServer, ResourceServer};
 use keybound_proto::uri::HttpUrl;
 
+use super::access::Access;
 use super::conduct::{self, Target};
 use super::consent::{self, Plan};
-use super::credentials::{self, CredentialArguments};
+use super::credentials;
 use super::limits::Limits;
-use super::outputs;
-use crate::client::Identity;
+use super::outputs::Outputs;
 use crate::context::Context;
-use crate::exit::Exit;
 use crate::failure::{Failure, Outcome};
 use crate::input::Input;
 
@@ -44,97 +43,115 @@ pub(crate) struct RsArguments {
     other_origin: Vec<String>,
 
     #[command(flatten)]
-    credentials: CredentialArguments,
+    run: RunArguments,
+}
 
-    /// Scope of the tokens, separated by spaces
-    #[arg(long, help_heading = "Credentials")]
-    scope: Option<String>,
+/// Arguments of `keybound probe mcp`.
+#[derive(Debug, Args)]
+pub(crate) struct McpArguments {
+    /// The URL of the server's endpoint
+    url: String,
+
+    /// Another origin the same server is said to listen on
+    #[arg(long, value_name = "URL")]
+    other_origin: Vec<String>,
+
+    #[command(flatten)]
+    run: RunArguments,
+}
+
+/// What both have.
+#[derive(Debug, Args)]
+struct RunArguments {
+    #[command(flatten)]
+    access: Access,
 
     #[command(flatten)]
     limits: Limits,
+
+    #[command(flatten)]
+    outputs: Outputs,
 }
 
-pub(super) fn run(arguments: &RsArguments, context: &Context) -> Outcome {
-    let url = url(&arguments.url)?;
-    let options = arguments.limits.options()?;
-    let given = arguments
-        .credentials
-        .given(arguments.scope.as_deref(), context)?;
-    let rehearsed = match &given {
-        Some(given) => given.clone(),
-        None => credentials::stand_in()?,
-    };
-    let server = arguments.server(&url, rehearsed)?;
-    context.block_on(async {
-        let target = Target::ResourceServer(server.clone());
-        let rehearsal = conduct::rehearse(&target, &options, context).await?;
-        if arguments.limits.dry_run {
-            context.output.report(&rehearsal)?;
-            return Ok(Exit::Success);
+/// `keybound probe rs`.
+pub(super) fn api(arguments: &RsArguments, context: &Context) -> Outcome {
+    let mut server = server(&arguments.url, &arguments.other_origin)?;
+    server.method = Method::from_bytes(arguments.method.as_bytes())
+        .map_err(|_| Failure::usage(format!("`{}` is no HTTP method", arguments.method)))?;
+    server.canary.clone_from(&arguments.canary);
+    for line in &arguments.header {
+        server.headers.push(header(line)?);
+    }
+    if let Some(body) = &arguments.body {
+        if server.method == Method::GET || server.method == Method::HEAD {
+            return Err(Failure::usage(format!("a {} has no body", server.method))
+                .next("name the method with --method"));
         }
-        consent::ask(
-            &plan(&server, rehearsal.requests),
-            &arguments.limits,
-            context,
-        )?;
-        let server = match given {
-            Some(_) => server,
-            None => {
-                let credentials = arguments.obtained(&url, context).await?;
-                ResourceServer {
-                    credentials,
-                    ..server
-                }
+        server.body = Bytes::from(body.read_bytes()?.to_vec());
+    }
+    arguments.run.run(server, Target::ResourceServer, context)
+}
+
+/// `keybound probe mcp`.
+pub(super) fn mcp(arguments: &McpArguments, context: &Context) -> Outcome {
+    let server = server(&arguments.url, &arguments.other_origin)?;
+    let target = |server| Target::McpServer(McpServer { server });
+    arguments.run.run(server, target, context)
+}
+
+impl RunArguments {
+    /// Runs against `server`, whose credentials are still stand-ins.
+    fn run(
+        &self,
+        mut server: ResourceServer,
+        target: impl Fn(ResourceServer) -> Target,
+        context: &Context,
+    ) -> Outcome {
+        let options = self.limits.options()?;
+        let outputs = self.outputs.prepare()?;
+        let given = self.access.given(context)?;
+        if let Some(given) = &given {
+            server.credentials = given.clone();
+        }
+        context.block_on(async {
+            let rehearsal = conduct::rehearse(&target(server.clone()), &options, context).await?;
+            if self.limits.dry_run {
+                return rehearsal.print(context);
             }
-        };
-        let target = Target::ResourceServer(server);
-        let report = conduct::run(&target, &options, rehearsal.requests, context).await?;
-        outputs::finish(report, context)
-    })
-}
-
-impl RsArguments {
-    fn server(&self, url: &HttpUrl, credentials: Credentials) -> Result<ResourceServer, Failure> {
-        let mut server = ResourceServer::new(url.clone(), credentials);
-        server.method = Method::from_bytes(self.method.as_bytes())
-            .map_err(|_| Failure::usage(format!("`{}` is no HTTP method", self.method)))?;
-        server.canary.clone_from(&self.canary);
-        for line in &self.header {
-            server.headers.push(header(line)?);
-        }
-        if let Some(body) = &self.body {
-            if server.method == Method::GET || server.method == Method::HEAD {
-                return Err(Failure::usage(format!("a {} has no body", server.method))
-                    .next("name the method with --method"));
+            let expected = rehearsal.requests;
+            consent::ask(&self.plan(&server, expected)?, &self.limits, context)?;
+            if given.is_none() {
+                server.credentials = self
+                    .access
+                    .obtained(&server.url, &self.limits, context)
+                    .await?;
             }
-            server.body = Bytes::from(body.read_bytes()?.to_vec());
-        }
-        for origin in &self.other_origin {
-            server.other_origins.push(self::url(origin)?);
-        }
-        Ok(server)
+            let report = conduct::run(&target(server), &options, expected, context).await?;
+            outputs.finish(report, context)
+        })
     }
 
-    async fn obtained(&self, url: &HttpUrl, context: &Context) -> Result<Credentials, Failure> {
-        let identity = Identity {
-            profile: None,
-            scope: self.scope.clone(),
-            resource: None,
-            timeout: self.limits.timeout,
-        };
-        credentials::discovered(url, &identity, context).await
+    fn plan(&self, server: &ResourceServer, requests: u32) -> Result<Plan, Failure> {
+        let mut places = vec![server.url.origin().clone()];
+        let others = server.other_origins.iter().map(HttpUrl::origin);
+        places.extend(others.cloned());
+        places.extend(self.access.issuer()?.map(|issuer| issuer.origin().clone()));
+        let is_safe = server.method.is_safe();
+        Ok(Plan {
+            places,
+            requests,
+            unsafe_method: (!is_safe).then(|| server.method.to_string()),
+        })
     }
 }
 
-fn plan(server: &ResourceServer, requests: u32) -> Plan<'_> {
-    let mut places = vec![server.url.origin()];
-    places.extend(server.other_origins.iter().map(HttpUrl::origin));
-    let is_safe = server.method.is_safe();
-    Plan {
-        places,
-        requests,
-        unsafe_method: (!is_safe).then(|| server.method.to_string()),
+/// A target that is read, with stand-ins for credentials.
+fn server(url: &str, other_origins: &[String]) -> Result<ResourceServer, Failure> {
+    let mut server = ResourceServer::new(super::url(url)?, credentials::stand_in()?);
+    for origin in other_origins {
+        server.other_origins.push(super::url(origin)?);
     }
+    Ok(server)
 }
 
 /// `Name: value`; the value of `Name: @file` stands in the file and is not shown.
@@ -158,9 +175,4 @@ fn header(line: &str) -> Result<(HeaderName, HeaderValue), Failure> {
     let mut value = HeaderValue::from_str(&text).map_err(|_| fault())?;
     value.set_sensitive(true);
     Ok((name, value))
-}
-
-pub(super) fn url(text: &str) -> Result<HttpUrl, Failure> {
-    HttpUrl::parse(text)
-        .map_err(|error| Failure::usage(format!("`{text}` is no http or https URL: {error}")))
 }
