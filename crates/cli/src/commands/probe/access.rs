@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use keybound_holder::{HttpClient, discovery};
+use keybound_holder::{HolderError, HttpClient, discovery};
 use keybound_probe::Credentials;
 use keybound_proto::uri::HttpUrl;
 
@@ -105,16 +105,17 @@ impl Access {
 }
 
 /// A target that names no issuer needs a token that somebody brings.
-fn no_credentials(target: &HttpUrl, error: keybound_holder::HolderError) -> Failure {
-    use keybound_holder::HolderError;
-    match error {
-        HolderError::MetadataMissing { .. } | HolderError::Redirected { .. } => {
-            Failure::authentication(format!(
-                "there is no token, and `{}` does not say which issuer it trusts (RFC 9728)",
-                target.without_query()
-            ))
-        }
-        .next("give a token and its key with --token @file --key file:PATH, or name the issuer with --issuer"),
-        other => failure(other),
+fn no_credentials(target: &HttpUrl, error: HolderError) -> Failure {
+    if !matches!(
+        error,
+        HolderError::MetadataMissing { .. } | HolderError::Redirected { .. }
+    ) {
+        return failure(error);
     }
+    let target = target.without_query();
+    let message =
+        format!("there is no token, and `{target}` does not say which issuer it trusts (RFC 9728)");
+    Failure::authentication(message).next(
+        "give a token and its key with --token @file --key file:PATH, or name the issuer with --issuer",
+    )
 }
