@@ -201,7 +201,7 @@ fn bad_input_is_named_with_the_next_step() {
             &nothing,
             &["--token", "@none", "--key", "k.pem"],
             4,
-            "@none",
+            "`none`",
             "",
         ),
         ("ftp://127.0.0.1/", &GIVEN, 2, "no http or https URL", ""),
@@ -286,4 +286,43 @@ fn reports_go_into_files_beside_the_table() {
     let more = ["--report", "json=none/probe.json"];
     rs(&home, &careless.url, &[&GIVEN[..], &more].concat()).ends_with(2);
     assert_eq!(careless.count(), before);
+}
+
+#[test]
+fn a_baseline_makes_known_findings_no_reason_to_fail() {
+    let home = with_token();
+    let careless = Careless::start(EVERYTHING);
+    let run = |more: &[&str]| {
+        rs(
+            &home,
+            &careless.url,
+            &[&GIVEN[..], &["--only", "RS-01"], more].concat(),
+        )
+    };
+    run(&["--write-baseline", "known.toml"]).ends_with(1);
+    let known = run(&["--baseline", "known.toml", "--json"]).ends_with(0);
+    let report = report(&known);
+    assert_eq!((report.summary.known, report.summary.not_enforced), (2, 0));
+    assert_eq!(
+        report.grade, 'F',
+        "a baseline changes what is new, not what is true"
+    );
+    // What is not known still fails, and a file that does not hold is no permission.
+    let more = [
+        &GIVEN[..],
+        &["--only", "RS-01,RS-02", "--baseline", "known.toml"],
+    ]
+    .concat();
+    rs(&home, &careless.url, &more).ends_with(1);
+    home.write(
+        "broken.toml",
+        "[[known]]\nid = \"RS-99.none\"\nreason = \"x\"\n",
+    );
+    let broken = run(&["--baseline", "broken.toml", "--json"]).ends_with(2);
+    assert!(
+        broken.failure()["message"]
+            .as_str()
+            .is_some_and(|text| text.contains("line 2")),
+        "{broken:?}"
+    );
 }

@@ -9,7 +9,6 @@ use keybound_probe::Credentials;
 use keybound_proto::uri::HttpUrl;
 
 use super::credentials::{self, CredentialArguments};
-use super::issuer::ClientArguments;
 use super::limits::Limits;
 use crate::client::{Identity, failure};
 use crate::context::Context;
@@ -30,9 +29,6 @@ pub(super) struct Access {
         conflicts_with_all = ["token", "issuer_key"]
     )]
     issuer: Option<String>,
-
-    #[command(flatten)]
-    client: ClientArguments,
 
     /// `resource` of token requests [default: what the target says it is]
     #[arg(long, value_name = "URL", help_heading = "Client at the issuer")]

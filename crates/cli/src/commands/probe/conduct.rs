@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use keybound_probe::{
     AuthorizationServer, Exchange, Finding, McpServer, NoAnswer, Options, ProbeError, Progress,
-    Report, ResourceServer, Silent, Timing,
+    Report, ResourceServer, Timing, is_id, nearest_id,
 };
 use keybound_proto::time::Clock;
 use schemars::JsonSchema;
@@ -95,7 +95,7 @@ pub(super) async fn rehearse(
         dry_run: true,
         ..options.clone()
     };
-    known_ids(target, &options).await?;
+    known_ids(&options)?;
     let recorder = Recorder::default();
     let report = target
         .probe(&options, &still(context), &recorder)
@@ -105,6 +105,12 @@ pub(super) async fn rehearse(
         .cases
         .into_inner()
         .unwrap_or_else(PoisonError::into_inner);
+    if cases.decided.is_empty() {
+        return Err(
+            Failure::usage("no check of this kind of target is left to ask")
+                .next("--dry-run without --only and --skip lists all"),
+        );
+    }
     Ok(Rehearsal {
         target: report.target,
         requests: report.requests,
@@ -127,43 +133,14 @@ pub(super) async fn run(
 }
 
 /// A mistyped id would run nothing, and everything would be in order.
-async fn known_ids(target: &Target, options: &Options) -> Result<(), Failure> {
-    if options.only.is_empty() && options.skip.is_empty() {
-        return Ok(());
-    }
-    let all = Options {
-        only: Vec::new(),
-        skip: Vec::new(),
-        level: keybound_probe::Level::Full,
-        ..options.clone()
-    };
-    let timing: Arc<dyn Timing> = Arc::new(Still(0));
-    let report = target
-        .probe(&all, &timing, &Silent)
-        .await
-        .map_err(failure)?;
-    let exists = |name: &String| {
-        report
-            .findings
-            .iter()
-            .any(|finding| finding.id == *name || finding.check == *name)
-    };
-    for name in options.only.iter().chain(&options.skip) {
-        if !exists(name) {
-            let ids = report
-                .findings
-                .iter()
-                .flat_map(|finding| [finding.check.as_str(), finding.id.as_str()]);
-            let near = ids
-                .map(|id| (strsim::jaro_winkler(id, name), id))
-                .max_by(|left, right| left.0.total_cmp(&right.0));
-            let next = near.map_or_else(String::new, |(_, id)| {
-                format!("the nearest is `{id}`; --dry-run lists all")
-            });
-            return Err(
-                Failure::usage(format!("no check and no case is called `{name}`")).next(next),
-            );
-        }
+fn known_ids(options: &Options) -> Result<(), Failure> {
+    let named = options.only.iter().chain(&options.skip);
+    for name in named.filter(|name| !is_id(name)) {
+        let failure = Failure::usage(format!("no check and no case is called `{name}`"));
+        return Err(match nearest_id(name) {
+            Some(near) => failure.next(format!("write `{near}`, or see --dry-run for all")),
+            None => failure.next("--dry-run lists all"),
+        });
     }
     Ok(())
 }

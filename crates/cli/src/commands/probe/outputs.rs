@@ -7,12 +7,13 @@ use std::str::FromStr;
 
 use clap::{Args, ValueEnum};
 use keybound_probe::Report;
+use keybound_probe::baseline::Baseline;
 use keybound_probe::output::{self, Style};
 
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::{Failure, Outcome};
-use crate::input::unwritable;
+use crate::input::{unreadable, unwritable};
 
 /// Where the report goes.
 #[derive(Debug, Clone, Args)]
@@ -29,6 +30,14 @@ pub(super) struct Outputs {
     /// Write another report: `junit=probe.xml`; may be given several times
     #[arg(long, value_name = "FORMAT=FILE")]
     report: Vec<Further>,
+
+    /// Findings that are known and accepted for now: they do not make the run fail
+    #[arg(long, value_name = "FILE")]
+    baseline: Option<PathBuf>,
+
+    /// Write the findings of this run as a baseline, for a person to give the reasons
+    #[arg(long, value_name = "FILE")]
+    write_baseline: Option<PathBuf>,
 
     /// Show every case and its reason in the table
     #[arg(long)]
@@ -70,13 +79,15 @@ impl FromStr for Further {
 #[derive(Debug)]
 pub(super) struct Prepared<'a> {
     outputs: &'a Outputs,
+    baseline: Option<Baseline>,
 }
 
 impl Outputs {
-    /// Makes sure that every file can be written.
+    /// Reads the baseline, and makes sure that every file can be written.
     pub(super) fn prepare(&self) -> Result<Prepared<'_>, Failure> {
         let further = self.report.iter().map(|further| &further.path);
-        for path in self.output.iter().chain(further) {
+        let files = self.output.iter().chain(&self.write_baseline);
+        for path in files.chain(further) {
             let directory = path
                 .parent()
                 .filter(|parent| !parent.as_os_str().is_empty());
@@ -87,32 +98,37 @@ impl Outputs {
                 )));
             }
         }
-        Ok(Prepared { outputs: self })
+        Ok(Prepared {
+            outputs: self,
+            baseline: self.baseline.as_deref().map(baseline).transpose()?,
+        })
     }
 }
 
 impl Prepared<'_> {
     /// Prints and writes the report, and says how the process ends.
-    pub(super) fn finish(self, report: Report, context: &Context) -> Outcome {
-        let Outputs {
-            format,
-            output,
-            report: further,
-            verbose,
-        } = self.outputs;
-        for Further { format, path } in further {
-            write(path, &format.of(&report, plain(*verbose)), context)?;
+    pub(super) fn finish(self, mut report: Report, context: &Context) -> Outcome {
+        if let Some(baseline) = &self.baseline {
+            baseline.apply(&mut report, context.clock.now());
+        }
+        let outputs = self.outputs;
+        if let Some(path) = &outputs.write_baseline {
+            write(path, &Baseline::from_report(&report), context)?;
+        }
+        let verbose = outputs.verbose;
+        for Further { format, path } in &outputs.report {
+            write(path, &format.of(&report, plain(verbose)), context)?;
         }
         let default = if context.output.is_json() {
             Format::Json
         } else {
             Format::Table
         };
-        let format = format.unwrap_or(default);
-        match output {
-            Some(path) => write(path, &format.of(&report, plain(*verbose)), context)?,
+        let format = outputs.format.unwrap_or(default);
+        match &outputs.output {
+            Some(path) => write(path, &format.of(&report, plain(verbose)), context)?,
             None => {
-                let text = format.of(&report, on_stdout(*verbose));
+                let text = format.of(&report, on_stdout(verbose));
                 context.output.text(text.trim_end_matches('\n'))?;
             }
         }
@@ -131,6 +147,13 @@ impl Format {
             Self::Json => output::json(report),
         }
     }
+}
+
+fn baseline(path: &Path) -> Result<Baseline, Failure> {
+    let shown = format!("`{}`", path.display());
+    let text = fs::read_to_string(path).map_err(|error| unreadable(&shown, &error))?;
+    Baseline::parse(&text)
+        .map_err(|error| Failure::config(format!("the baseline {shown} does not hold: {error}")))
 }
 
 fn plain(verbose: bool) -> Style {
