@@ -136,6 +136,22 @@ impl Draft {
         }
     }
 
+    /// Another token in the place of the one that is there, and its hash in the proof.
+    pub(crate) fn replace_token(&mut self, token: &str) {
+        let scheme = self
+            .credentials
+            .first()
+            .map_or_else(|| "DPoP".to_owned(), |credential| credential.scheme.clone());
+        self.present(&scheme, token);
+    }
+
+    /// The same request at another URL, with a proof for it.
+    pub(crate) fn move_to(&mut self, url: &HttpUrl) {
+        self.url = url.clone();
+        let htu = url.without_query().to_owned();
+        self.on_proof(|proof| proof.claim("htu", htu));
+    }
+
     /// Adds a header field.
     pub(crate) fn header(&mut self, name: &'static str, value: &str) {
         if let Ok(value) = HeaderValue::from_str(value) {

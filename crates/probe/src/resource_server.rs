@@ -3,6 +3,8 @@
 //! The order of asking is from what a thief tries first to what matters least,
 //! so that a run that is cut short has decided what counts.
 
+mod binding;
+mod certificates;
 pub(crate) mod checks;
 mod outbound;
 mod places;
@@ -22,20 +24,25 @@ use std::sync::Arc;
 use http::{HeaderName, HeaderValue, Method};
 use keybound_custody::SoftwareKey;
 use keybound_proto::jose::{Algorithm, Signer};
+use keybound_proto::time::UnixTime;
 use keybound_proto::uri::HttpUrl;
 
 pub use self::outbound::Callback;
 use crate::answer::{Outcome, Success};
 use crate::check::Decision;
-use crate::credentials::Credentials;
+use crate::credentials::{Credentials, TokenIssuer};
 use crate::draft::Draft;
 use crate::error::ProbeError;
+use crate::jwt::JwtDraft;
 use crate::options::Options;
 use crate::proof_cases::{DEFECTS, Strangers};
 use crate::report::{Measure, Report, SCHEMA, TargetKind};
 use crate::session::{Attempt, Moment, Session};
 use crate::timing::Timing;
 use crate::{Level, Progress};
+
+pub use self::binding::Binding;
+pub use self::certificates::OtherCertificates;
 
 /// Somebody who can revoke a token and get another one like it.
 pub trait Revoker: Send + Sync + fmt::Debug {
@@ -73,6 +80,10 @@ pub struct ResourceServer {
     pub revoker: Option<Arc<dyn Revoker>>,
     /// For requests that a proof makes the target send.
     pub callback: Option<Arc<dyn Callback>>,
+    /// What the token is bound to, where its `cnf` does not say: opaque tokens.
+    pub bound_to: Option<Binding>,
+    /// For cases that need more client certificates than the one in [`crate::TlsOptions`].
+    pub certificates: OtherCertificates,
 }
 
 impl ResourceServer {
@@ -90,7 +101,19 @@ impl ResourceServer {
             credentials,
             revoker: None,
             callback: None,
+            bound_to: None,
+            certificates: OtherCertificates {
+                other: None,
+                renewed: None,
+            },
         }
+    }
+
+    /// What a good request shows besides the token.
+    pub(crate) fn binding(&self) -> Binding {
+        let token = &self.credentials.bound.token;
+        self.bound_to
+            .unwrap_or_else(|| Binding::of_token(token.expose()))
     }
 
     /// Runs the check list.
@@ -171,6 +194,11 @@ impl ResourceServer {
         strangers: &Strangers,
         measures: &mut Vec<Measure>,
     ) {
+        certificates::ask(self, session).await;
+        if !self.binding().has_proof() {
+            self.ask_without_proofs(session, measures).await;
+            return;
+        }
         presentation::ask(self, session, strangers).await;
         replay::ask(self, session, measures).await;
         for defect in DEFECTS {
@@ -196,14 +224,39 @@ impl ResourceServer {
         refusals::ask(self, session).await;
     }
 
+    /// What concerns the token alone: it is bound to a certificate, and no proof is sent.
+    async fn ask_without_proofs(&self, session: &mut Session<'_>, measures: &mut Vec<Measure>) {
+        presentation::ask_without_proofs(self, session).await;
+        for defect in DEFECTS {
+            let reason = "the token is bound to a certificate and sent without a proof";
+            let decision = Decision::not_applicable(reason);
+            session.conclude(&defect.case(defect.check), decision);
+        }
+        tokens::ask(self, session).await;
+        revocation::ask(self, session, measures).await;
+    }
+
+    /// A good token of the issuer whose key was given, bound to what the token at hand is bound to.
+    pub(crate) fn minted(&self, issuer: &TokenIssuer, now: UnixTime) -> JwtDraft {
+        let bound = &self.credentials.bound;
+        let mut token = issuer.token(bound.key.as_ref(), now);
+        if let Some(confirmation) = binding::confirmation(bound.token.expose()) {
+            token.claim("cnf", confirmation);
+        }
+        token
+    }
+
     /// A good request at this moment.
     pub(crate) fn good(&self, moment: &Moment) -> Draft {
         let bound = &self.credentials.bound;
         let mut draft = Draft::new(self.method.clone(), &self.url);
         draft.headers.clone_from(&self.headers);
         draft.body = self.body.clone();
-        draft.prove(&bound.key, moment.now);
-        draft.present("DPoP", bound.token.expose());
+        let binding = self.binding();
+        if binding.has_proof() {
+            draft.prove(&bound.key, moment.now);
+        }
+        draft.present(binding.scheme(), bound.token.expose());
         if let Some(nonce) = &moment.nonce {
             draft.on_proof(|proof| proof.claim("nonce", nonce.as_str()));
         }

@@ -10,6 +10,8 @@
 //! The session also keeps what the target taught: the nonce it wants and the
 //! time it has.
 
+mod detour;
+
 use std::sync::Arc;
 use std::time::Duration;
 

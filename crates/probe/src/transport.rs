@@ -8,9 +8,12 @@
 //!
 //! This module does not judge answers; `crate::answer` does.
 
+mod tls;
+
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -19,14 +22,17 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use keybound_proto::uri::{HttpUrl, Scheme};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls_platform_verifier::BuilderVerifierExt;
+use rustls::pki_types::ServerName;
+use rustls::{HandshakeKind, SupportedProtocolVersion};
 use tokio::net::TcpStream;
 use tokio::sync::Mutex;
 use tokio_rustls::TlsConnector;
 
 use crate::draft::Sealed;
 use crate::options::Options;
+
+pub(crate) use self::tls::Shown;
+pub use self::tls::{ClientIdentity, TlsOptions};
 
 /// Longer bodies are cut off, in bytes.
 const MAX_BODY: usize = 256 * 1024;
@@ -63,37 +69,13 @@ pub(crate) struct Answer {
     pub(crate) elapsed: Duration,
 }
 
-/// How TLS is spoken.
-#[derive(Clone, Debug, Default)]
-pub struct TlsOptions {
-    /// Certificates of an authority to trust instead of the system's, DER.
-    pub authorities: Vec<CertificateDer<'static>>,
-    /// Certificate chain and key to show as client.
-    pub identity: Option<Arc<ClientIdentity>>,
-}
-
-/// A client certificate with its chain, and its key.
-pub struct ClientIdentity {
-    /// The certificate, then those between it and the authority, DER.
-    pub chain: Vec<CertificateDer<'static>>,
-    /// PKCS#8, SEC1 or PKCS#1.
-    pub key: PrivateKeyDer<'static>,
-}
-
-impl fmt::Debug for ClientIdentity {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ClientIdentity")
-            .field("certificates", &self.chain.len())
-            .finish_non_exhaustive()
-    }
-}
-
 /// The way out.
 pub(crate) struct Transport {
     tls: Arc<rustls::ClientConfig>,
     timeout: Duration,
     connect_to: Option<SocketAddr>,
     kept: Mutex<Option<Kept>>,
+    resumed: AtomicBool,
 }
 
 /// A connection that may take another request.
@@ -108,12 +90,40 @@ impl Transport {
     /// # Errors
     /// What is wrong with the certificates, in words.
     pub(crate) fn new(options: &Options) -> Result<Self, String> {
+        if let Some(identity) = &options.tls.identity {
+            tls::check(identity)?;
+        }
+        let shown = Shown::new(options.tls.identity.as_deref())?;
+        Self::showing(options, &shown, None)
+    }
+
+    /// The same, showing this as client, with one version of TLS only.
+    ///
+    /// # Errors
+    /// What is wrong with the certificates, in words.
+    pub(crate) fn showing(
+        options: &Options,
+        shown: &Arc<Shown>,
+        version: Option<&'static SupportedProtocolVersion>,
+    ) -> Result<Self, String> {
         Ok(Self {
-            tls: Arc::new(tls_config(&options.tls)?),
+            tls: Arc::new(tls::config(&options.tls, shown, version)?),
             timeout: options.timeout,
             connect_to: options.connect_to,
             kept: Mutex::new(None),
+            resumed: AtomicBool::new(false),
         })
+    }
+
+    /// Ends the kept connection: the next request begins a new one, and resumes the TLS session
+    /// where the server allows it.
+    pub(crate) async fn hang_up(&self) {
+        *self.kept.lock().await = None;
+    }
+
+    /// Whether the newest connection resumed a TLS session.
+    pub(crate) fn resumed(&self) -> bool {
+        self.resumed.load(Ordering::Relaxed)
     }
 
     /// One exchange over HTTP/1.1.
@@ -234,6 +244,9 @@ impl Transport {
             .connect(name, stream)
             .await
             .map_err(|error| failed(error.to_string()))?;
+        let kind = stream.get_ref().1.handshake_kind();
+        let resumed = kind == Some(HandshakeKind::Resumed);
+        self.resumed.store(resumed, Ordering::Relaxed);
         Ok(TokioIo::new(Stream::Tls(Box::new(stream))))
     }
 
@@ -328,32 +341,6 @@ async fn whole(response: http::Response<hyper::body::Incoming>) -> Result<Answer
 fn words(error: &hyper::Error) -> String {
     let source = std::error::Error::source(error);
     source.map_or_else(|| error.to_string(), |source| format!("{error}: {source}"))
-}
-
-fn tls_config(options: &TlsOptions) -> Result<rustls::ClientConfig, String> {
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let builder = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| error.to_string())?;
-    let builder = if options.authorities.is_empty() {
-        builder
-            .with_platform_verifier()
-            .map_err(|error| error.to_string())?
-    } else {
-        let mut roots = rustls::RootCertStore::empty();
-        for authority in &options.authorities {
-            roots
-                .add(authority.clone())
-                .map_err(|error| format!("the authority's certificate: {error}"))?;
-        }
-        builder.with_root_certificates(roots)
-    };
-    match &options.identity {
-        None => Ok(builder.with_no_client_auth()),
-        Some(identity) => builder
-            .with_client_auth_cert(identity.chain.clone(), identity.key.clone_key())
-            .map_err(|error| format!("the client certificate: {error}")),
-    }
 }
 
 /// A connection, with or without TLS.

@@ -1,4 +1,4 @@
-//! The check list of a resource server that takes DPoP-bound tokens.
+//! The check list of a resource server: proofs, tokens, certificates, signatures.
 
 use crate::check::Check;
 use crate::verdict::Severity;
@@ -124,4 +124,32 @@ checks! {
         "a token does more than it was issued for",
         "a bound token with any scope is as good as the strongest one, for its owner and whoever holds its key",
         "check the scope each route needs";
+    MT_01 "MT-01" Critical "no client certificate", "RFC 8705 section 3",
+        "a stolen token is spent without the owner's certificate",
+        "a certificate-bound token that passes without its certificate is a bearer token",
+        "refuse a token whose `cnf` has `x5t#S256` on a connection without a client certificate";
+    MT_02 "MT-02" Critical "another client's certificate", "RFC 8705 section 3",
+        "another client of the same authority spends a stolen token",
+        "that the authority knows the client says nothing about whose token it is",
+        "compare the SHA-256 of the connection's client certificate with `x5t#S256` of the token";
+    MT_03 "MT-03" Critical "the owner's name without the owner's key", "RFC 8705 sections 3 and 6.3",
+        "a thief makes a certificate with the owner's name, or shows a copy of the owner's",
+        "names can be chosen and certificates copied; only the key cannot",
+        "compare the hash of the whole certificate, never its subject, and let TLS verify the key";
+    MT_04 "MT-04" Critical "a certificate in a header field", "RFC 9440 section 3.1",
+        "a thief writes the owner's certificate, which is public, into the field a proxy uses",
+        "whoever reads a certificate from a header field must know that only its own proxy can write it",
+        "remove such fields from every request at the edge, and take them from the proxy alone";
+    MT_05 "MT-05" High "origins without mutual TLS", "RFC 8705 section 5",
+        "the token is spent at an address that asks for no certificate",
+        "an alias of the API without mutual TLS is a way around it",
+        "check `x5t#S256` behind every listener, and refuse bound tokens where there is no certificate";
+    MT_06 "MT-06" High "resumed TLS sessions", "RFC 8705 section 6.2; RFC 8446 section 2.2",
+        "a session that began without the owner's certificate passes as the owner's",
+        "a resumed session shows no certificate again; what the server remembers decides",
+        "keep the client certificate with the session, or resume no session where certificates count";
+    MT_07 "MT-07" Low "renewed certificate", "RFC 8705 section 3.1",
+        "a token outlives the certificate it was bound to",
+        "a token is bound to one certificate, not to its key or name; with a new certificate the client gets a new token",
+        "compare the hash of the certificate, not that of its key";
 }

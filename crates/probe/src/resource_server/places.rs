@@ -322,7 +322,7 @@ async fn origins(server: &ResourceServer, session: &mut Session<'_>) {
     }
 }
 
-const fn rank(verdict: Verdict) -> u8 {
+pub(super) const fn rank(verdict: Verdict) -> u8 {
     match verdict {
         Verdict::NotEnforced => 3,
         Verdict::Inconclusive => 2,

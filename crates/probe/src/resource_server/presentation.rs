@@ -125,6 +125,16 @@ pub(super) async fn ask(server: &ResourceServer, session: &mut Session<'_>, stra
     foreign(server, session).await;
 }
 
+/// The cases that need no proof, for a token that is bound to a certificate.
+pub(super) async fn ask_without_proofs(server: &ResourceServer, session: &mut Session<'_>) {
+    let token = server.credentials.bound.token.expose();
+    session
+        .must_refuse(&NOTHING, |draft, _| draft.credentials.clear())
+        .await;
+    elsewhere(session, token).await;
+    other_audience(server, session).await;
+}
+
 /// The token anywhere but in one Authorization field; the proof is good throughout.
 async fn elsewhere(session: &mut Session<'_>, token: &str) {
     session
@@ -184,7 +194,7 @@ async fn foreign(server: &ResourceServer, session: &mut Session<'_>) {
         } else {
             session
                 .must_refuse(&OTHERS_TOKEN, |draft, _| {
-                    draft.present("DPoP", other.token.expose());
+                    draft.replace_token(other.token.expose());
                 })
                 .await;
         }
@@ -192,6 +202,10 @@ async fn foreign(server: &ResourceServer, session: &mut Session<'_>) {
         let reason = "needs a token of another client";
         session.conclude(&OTHERS_TOKEN, Decision::not_applicable(reason));
     }
+    other_audience(server, session).await;
+}
+
+async fn other_audience(server: &ResourceServer, session: &mut Session<'_>) {
     match (
         &server.credentials.other_audience,
         &server.credentials.issuer,
@@ -199,17 +213,16 @@ async fn foreign(server: &ResourceServer, session: &mut Session<'_>) {
         (Some(token), _) => {
             session
                 .must_refuse(&OTHER_AUDIENCE, |draft, _| {
-                    draft.present("DPoP", token.expose());
+                    draft.replace_token(token.expose());
                 })
                 .await;
         }
         (None, Some(issuer)) => {
-            let key = server.credentials.bound.key.as_ref();
             session
                 .must_refuse(&OTHER_AUDIENCE, |draft, moment| {
-                    let mut token = issuer.token(key, moment.now);
+                    let mut token = server.minted(issuer, moment.now);
                     token.claim("aud", "https://other.example/");
-                    draft.present("DPoP", &token.seal().unwrap_or_default());
+                    draft.replace_token(&token.seal().unwrap_or_default());
                 })
                 .await;
         }

@@ -52,15 +52,14 @@ pub(super) async fn ask(
 async fn expired(server: &ResourceServer, session: &mut Session<'_>) {
     if let Some(token) = &server.credentials.expired {
         session
-            .must_refuse(&EXPIRED, |draft, _| draft.present("DPoP", token.expose()))
+            .must_refuse(&EXPIRED, |draft, _| draft.replace_token(token.expose()))
             .await;
     } else if let Some(issuer) = &server.credentials.issuer {
-        let key = Arc::clone(&server.credentials.bound.key);
         session
             .must_refuse(&EXPIRED, |draft, moment| {
-                let mut token = issuer.token(key.as_ref(), moment.now.minus(3600));
+                let mut token = server.minted(issuer, moment.now.minus(3600));
                 token.claim("exp", moment.now.minus(600).as_secs());
-                draft.present("DPoP", &token.seal().unwrap_or_default());
+                draft.replace_token(&token.seal().unwrap_or_default());
             })
             .await;
     } else {
@@ -151,7 +150,7 @@ async fn request(session: &mut Session<'_>, token: &keybound_holder::Secret) -> 
         .send_retrying(
             |session| {
                 let mut draft = session.good();
-                draft.present("DPoP", token.expose());
+                draft.replace_token(token.expose());
                 draft
             },
             &[],

@@ -5,8 +5,6 @@
 //! a key it trusts as an issuer's, which test environments have
 //! ([`crate::TokenIssuer`]), or with such tokens at hand.
 
-use std::sync::Arc;
-
 use keybound_proto::Cause;
 use keybound_proto::base64url;
 use serde_json::{Value, json};
@@ -176,7 +174,7 @@ pub(super) async fn ask(server: &ResourceServer, session: &mut Session<'_>) {
 async fn forged(server: &ResourceServer, session: &mut Session<'_>) {
     let token = server.credentials.bound.token.expose();
     session
-        .must_refuse(&NOT_A_JWT, |draft, _| draft.present("DPoP", "not-a-token"))
+        .must_refuse(&NOT_A_JWT, |draft, _| draft.replace_token("not-a-token"))
         .await;
     let parts: Vec<&str> = token.split('.').collect();
     let [header, claims, signature] = parts.as_slice() else {
@@ -188,12 +186,12 @@ async fn forged(server: &ResourceServer, session: &mut Session<'_>) {
     };
     let flipped = format!("{header}.{claims}.{}", flipped(signature));
     session
-        .must_refuse(&FLIPPED, |draft, _| draft.present("DPoP", &flipped))
+        .must_refuse(&FLIPPED, |draft, _| draft.replace_token(&flipped))
         .await;
     let unsigned = with_alg_none(header);
     let signed = format!("{unsigned}.{claims}.{signature}");
     session
-        .must_refuse(&NONE_SIGNED, |draft, _| draft.present("DPoP", &signed))
+        .must_refuse(&NONE_SIGNED, |draft, _| draft.replace_token(&signed))
         .await;
     if session.found(&NOT_A_JWT.id()) {
         let reason = "TK-04.not-a-token shows the same already";
@@ -201,12 +199,12 @@ async fn forged(server: &ResourceServer, session: &mut Session<'_>) {
     } else {
         let bare = format!("{unsigned}.{claims}.");
         session
-            .must_refuse(&NONE, |draft, _| draft.present("DPoP", &bare))
+            .must_refuse(&NONE, |draft, _| draft.replace_token(&bare))
             .await;
     }
     let long = format!("{token}{}", "x".repeat(24 * 1024));
     session
-        .must_refuse(&OVERSIZE, |draft, _| draft.present("DPoP", &long))
+        .must_refuse(&OVERSIZE, |draft, _| draft.replace_token(&long))
         .await;
 }
 
@@ -217,12 +215,11 @@ async fn made(
     issuer: &TokenIssuer,
     change: fn(&mut JwtDraft, &Moment),
 ) {
-    let key = Arc::clone(&server.credentials.bound.key);
     session
         .must_refuse(case, |draft, moment| {
-            let mut token = issuer.token(key.as_ref(), moment.now);
+            let mut token = server.minted(issuer, moment.now);
             change(&mut token, moment);
-            draft.present("DPoP", &token.seal().unwrap_or_default());
+            draft.replace_token(&token.seal().unwrap_or_default());
         })
         .await;
 }
@@ -230,7 +227,7 @@ async fn made(
 async fn unbound(server: &ResourceServer, session: &mut Session<'_>) {
     if let Some(token) = &server.credentials.unbound {
         session
-            .must_refuse(&UNBOUND, |draft, _| draft.present("DPoP", token.expose()))
+            .must_refuse(&UNBOUND, |draft, _| draft.replace_token(token.expose()))
             .await;
     } else if let Some(issuer) = &server.credentials.issuer {
         made(&UNBOUND, server, session, issuer, |token, _| {
@@ -247,7 +244,7 @@ async fn lesser_scope(server: &ResourceServer, session: &mut Session<'_>) {
     if let Some(token) = &server.credentials.lesser_scope {
         session
             .must_refuse(&LESSER_SCOPE, |draft, _| {
-                draft.present("DPoP", token.expose());
+                draft.replace_token(token.expose());
             })
             .await;
     } else if let Some(issuer) = &server.credentials.issuer
