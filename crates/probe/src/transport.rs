@@ -22,8 +22,9 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use keybound_proto::uri::{HttpUrl, Scheme};
+use rustls::client::Resumption;
 use rustls::pki_types::ServerName;
-use rustls::{HandshakeKind, SupportedProtocolVersion};
+use rustls::{ClientConfig, HandshakeKind, SupportedProtocolVersion};
 use tokio::net::TcpStream;
 use tokio::sync::Mutex;
 use tokio_rustls::TlsConnector;
@@ -71,7 +72,7 @@ pub(crate) struct Answer {
 
 /// The way out.
 pub(crate) struct Transport {
-    tls: Arc<rustls::ClientConfig>,
+    tls: Arc<ClientConfig>,
     timeout: Duration,
     connect_to: Option<SocketAddr>,
     kept: Mutex<Option<Kept>>,
@@ -94,7 +95,13 @@ impl Transport {
             tls::check(identity)?;
         }
         let shown = Shown::new(options.tls.identity.as_deref())?;
-        Self::showing(options, &shown, None)
+        let mut config = tls::config(&options.tls, &shown, None)?;
+        if options.tls.identity.is_some() {
+            // A server may lose the certificate in a resumed session; that is for a case of its own
+            // to find, not for good requests to stumble over.
+            config.resumption = Resumption::disabled();
+        }
+        Ok(Self::with(options, config))
     }
 
     /// The same, showing this as client, with one version of TLS only.
@@ -106,13 +113,18 @@ impl Transport {
         shown: &Arc<Shown>,
         version: Option<&'static SupportedProtocolVersion>,
     ) -> Result<Self, String> {
-        Ok(Self {
-            tls: Arc::new(tls::config(&options.tls, shown, version)?),
+        let config = tls::config(&options.tls, shown, version)?;
+        Ok(Self::with(options, config))
+    }
+
+    fn with(options: &Options, config: ClientConfig) -> Self {
+        Self {
+            tls: Arc::new(config),
             timeout: options.timeout,
             connect_to: options.connect_to,
             kept: Mutex::new(None),
             resumed: AtomicBool::new(false),
-        })
+        }
     }
 
     /// Ends the kept connection: the next request begins a new one, and resumes the TLS session

@@ -9,5 +9,6 @@
     reason = "a test stops when its own footing is wrong, and says what it saw"
 )]
 
+mod certificates;
 mod faults;
 mod resource_server;
