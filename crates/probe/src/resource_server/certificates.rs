@@ -198,5 +198,5 @@ async fn at(server: &ResourceServer, session: &mut Session<'_>, origin: &HttpUrl
 
 /// Whether no certificate is needed at all, so that what is said about one decides nothing.
 fn open_without(session: &Session<'_>) -> bool {
-    super::presentation::found(session, &ABSENT)
+    session.found(&ABSENT.id())
 }
