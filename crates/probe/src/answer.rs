@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use http::StatusCode;
-use http::header::{CONTENT_TYPE, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{CONTENT_TYPE, DATE, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE};
 use serde_json::Value;
 
 use crate::draft::{abridged, printable};
@@ -28,8 +28,8 @@ pub(crate) enum Outcome {
 /// Why an answer proves nothing.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Unclear {
-    #[error("the server limits the rate (429)")]
-    RateLimited(Option<Duration>),
+    #[error("the server limits the rate ({status}){}", asked(*.wait))]
+    RateLimited { status: u16, wait: Option<Duration> },
     #[error("the server redirects to `{0}`; the probe follows no redirect with credentials")]
     Redirected(String),
     #[error("the server failed ({0})")]
@@ -38,7 +38,10 @@ pub(crate) enum Unclear {
     OtherStatus(u16),
     #[error("the answer lacks the text `{0}` that successful answers have")]
     CanaryMissing(String),
-    #[error("the answer is HTML, probably a log-in page")]
+    #[error(
+        "the answer is HTML, perhaps a log-in page; name a text that only good answers have with \
+         `--canary`"
+    )]
     Html,
     #[error("the answer is no JSON document")]
     NotJson,
@@ -55,6 +58,14 @@ pub(crate) struct Success {
     pub(crate) canary: Option<String>,
     /// Member a JSON answer must have, for example `access_token`.
     pub(crate) member: Option<&'static str>,
+    /// Good answers are HTML, and requests without credentials are refused.
+    pub(crate) html: bool,
+}
+
+fn asked(wait: Option<Duration>) -> String {
+    wait.map_or_else(String::new, |wait| {
+        format!(" and asks to wait {} s", wait.as_secs())
+    })
 }
 
 impl Answer {
@@ -70,12 +81,15 @@ impl Answer {
         if matches!(status, 400 | 401 | 403) || also.contains(&status) {
             return Outcome::Refused;
         }
+        let wait = self.retry_after();
         Outcome::Unclear(match self.status {
-            StatusCode::TOO_MANY_REQUESTS => Unclear::RateLimited(self.retry_after()),
-            StatusCode::SERVICE_UNAVAILABLE if self.retry_after().is_some() => {
-                Unclear::RateLimited(self.retry_after())
+            StatusCode::TOO_MANY_REQUESTS => Unclear::RateLimited { status, wait },
+            StatusCode::SERVICE_UNAVAILABLE if wait.is_some() => {
+                Unclear::RateLimited { status, wait }
             }
-            _ if self.status.is_redirection() => Unclear::Redirected(self.text(LOCATION)),
+            _ if self.status.is_redirection() => {
+                Unclear::Redirected(abridged(&self.text(LOCATION)))
+            }
             _ if self.status.is_server_error() => Unclear::ServerError(status),
             _ => Unclear::OtherStatus(status),
         })
@@ -88,6 +102,9 @@ impl Answer {
             return Outcome::Unclear(Unclear::CanaryMissing(canary.clone()));
         }
         match success.member {
+            None if self.is_html() && success.canary.is_none() && !success.html => {
+                Outcome::Unclear(Unclear::Html)
+            }
             None => Outcome::Served,
             Some(_) if self.is_html() => Outcome::Unclear(Unclear::Html),
             Some(member) => match self.json() {
@@ -137,14 +154,30 @@ impl Answer {
         serde_json::from_slice(&self.body).ok()
     }
 
-    /// Whether the body says that it is a page for people.
+    /// Whether this is a page for people, by its type or, where that says nothing, its beginning.
     pub(crate) fn is_html(&self) -> bool {
-        self.text(CONTENT_TYPE).starts_with("text/html")
+        let kind = self.text(CONTENT_TYPE).to_ascii_lowercase();
+        if kind.starts_with("text/html") || kind.starts_with("application/xhtml") {
+            return self.status != StatusCode::NO_CONTENT;
+        }
+        let start = self.body.trim_ascii_start();
+        (kind.is_empty() || kind.starts_with("text/plain"))
+            && [b"<!doctype html".as_slice(), b"<html"].iter().any(|tag| {
+                start
+                    .get(..tag.len())
+                    .is_some_and(|start| start.eq_ignore_ascii_case(tag))
+            })
     }
 
+    /// How long to wait, in seconds or until a date (RFC 9110 section 10.2.3).
     fn retry_after(&self) -> Option<Duration> {
-        let seconds = self.text(RETRY_AFTER).trim().parse().ok()?;
-        Some(Duration::from_secs(seconds))
+        let text = self.text(RETRY_AFTER);
+        if let Ok(seconds) = text.trim().parse() {
+            return Some(Duration::from_secs(seconds));
+        }
+        let until = keybound_holder::date::parse(&text)?;
+        let now = keybound_holder::date::parse(&self.text(DATE))?;
+        Some(Duration::from_secs(until.saturating_sub(now)))
     }
 
     /// One header field as text for people.

@@ -348,12 +348,18 @@ pub(crate) fn abridged(text: &str) -> String {
     short
 }
 
-/// Text for people: control characters become `?`, so that nothing a server sends drives a terminal.
+/// Text for people: control characters, and those that change the direction of the text around
+/// them, become `?`, so that nothing a server sends drives a terminal or shows as something else.
 pub(crate) fn printable(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes)
         .chars()
-        .map(|c| if c.is_control() { '?' } else { c })
+        .map(|c| if c.is_control() || unseen(c) { '?' } else { c })
         .collect()
+}
+
+/// Marks, overrides and isolates of direction, separators of lines, and the byte order mark.
+const fn unseen(c: char) -> bool {
+    matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }
 
 /// `application/x-www-form-urlencoded` of one name or value.

@@ -44,6 +44,11 @@ impl ProbeError {
                 NoAnswer::Tls(..) => {
                     "check the server's certificate; name its authority with `--ca-cert`"
                 }
+                NoAnswer::Certificate(_, fault) => fault.next_step(),
+                NoAnswer::NoTls(_) => {
+                    "check the port, and whether the URL should begin with `http://`"
+                }
+                NoAnswer::Closed => "try again; the server closes connections as requests come in",
                 NoAnswer::Broken(_) => {
                     "check that the port speaks HTTP, with or without TLS as the URL says"
                 }

@@ -60,7 +60,7 @@ pub use self::resource_server::{
     Binding, Callback, OtherCertificates, ResourceServer, Revoker,
 };
 pub use self::timing::Timing;
-pub use self::transport::{ClientIdentity, NoAnswer, TlsOptions};
+pub use self::transport::{CertificateFault, ClientIdentity, NoAnswer, TlsOptions};
 pub use self::verdict::{Severity, Verdict};
 
 /// Hears of a run's progress.

@@ -28,6 +28,8 @@ pub struct Options {
     pub timeout: Duration,
     /// The longest wait a `Retry-After` may ask for. Default 15 s.
     pub longest_wait: Duration,
+    /// The longest run; what is not asked by then is inconclusive. Default one hour.
+    pub longest_run: Duration,
     /// Ids of checks or cases to run; empty for all. `RS-06` names all its cases.
     pub only: Vec<String>,
     /// Ids of checks or cases to leave out.
@@ -48,6 +50,7 @@ impl Default for Options {
             max_requests: 1000,
             timeout: Duration::from_secs(10),
             longest_wait: Duration::from_secs(15),
+            longest_run: Duration::from_secs(3600),
             only: Vec::new(),
             skip: Vec::new(),
             dry_run: false,

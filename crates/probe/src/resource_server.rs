@@ -28,16 +28,16 @@ use keybound_proto::time::UnixTime;
 use keybound_proto::uri::HttpUrl;
 
 pub use self::outbound::Callback;
-use crate::answer::{Outcome, Success};
+use crate::answer::{Outcome, Success, Unclear};
 use crate::check::Decision;
 use crate::credentials::{Credentials, TokenIssuer};
-use crate::draft::Draft;
+use crate::draft::{Draft, ProofLines};
 use crate::error::ProbeError;
 use crate::jwt::JwtDraft;
 use crate::options::Options;
 use crate::proof_cases::{DEFECTS, Strangers};
 use crate::report::{Measure, Report, SCHEMA, TargetKind};
-use crate::session::{Attempt, Moment, Session};
+use crate::session::{Attempt, Expect, Moment, Session};
 use crate::timing::Timing;
 use crate::{Level, Progress};
 
@@ -141,6 +141,7 @@ impl ResourceServer {
         let success = Success {
             canary: self.canary.clone(),
             member: None,
+            html: false,
         };
         let control = Box::new(|moment: &Moment| self.good(moment));
         let mut session =
@@ -148,7 +149,7 @@ impl ResourceServer {
         let strangers = self.strangers()?;
         let mut measures = Vec::new();
 
-        let first = match session.first_control().await {
+        let first = match self.first(&mut session).await {
             Ok(first) => Some(first),
             Err(attempt) => {
                 self.refused(&attempt)?;
@@ -166,8 +167,16 @@ impl ResourceServer {
             });
         }
         self.ask(&mut session, &strangers, &mut measures).await;
-        let labels = refusals::labels(self, &mut session, first.as_ref()).await;
+        let mut labels = refusals::labels(self, &mut session, first.as_ref()).await;
         session.doubt();
+        session.doubt_numbers(&mut measures, &mut labels);
+        if session.found("RS-04.absent") {
+            session.warnings.push(
+                "requests without any token are answered with success: if those answers are not \
+                 what a good request gets, name a text that only good answers have with `--canary`"
+                    .to_owned(),
+            );
+        }
         let mut report = Report {
             schema: SCHEMA.to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -186,6 +195,26 @@ impl ResourceServer {
         };
         report.conclude();
         Ok(report)
+    }
+
+    /// The first control. Good answers of some targets are pages for people; they count as served
+    /// only where a request without credentials is refused, since a log-in page would be its answer.
+    async fn first(&self, session: &mut Session<'_>) -> Result<Attempt, Box<Attempt>> {
+        let first = session.first_control().await;
+        let page = |attempt: &Attempt| attempt.outcome == Outcome::Unclear(Unclear::Html);
+        if !first.as_ref().is_err_and(|attempt| page(attempt)) {
+            return first;
+        }
+        let mut bare = session.good();
+        bare.credentials.clear();
+        bare.proof_lines = ProofLines::None;
+        let attempt = session.send(&bare, &[], Expect::Refused).await;
+        if attempt.outcome != Outcome::Refused {
+            return first;
+        }
+        session.success.html = true;
+        session.forget_failures();
+        session.first_control().await
     }
 
     async fn ask(
@@ -269,7 +298,6 @@ impl ResourceServer {
 
     /// The error of a first control that was refused for good; nothing when the target is merely odd.
     fn refused(&self, attempt: &Attempt) -> Result<(), ProbeError> {
-        use crate::answer::Unclear;
         use crate::transport::NoAnswer;
         match &attempt.outcome {
             Outcome::Refused => Err(ProbeError::CredentialsRefused {

@@ -11,15 +11,19 @@
 //! time it has.
 
 mod detour;
+mod exchange;
+mod steadiness;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use keybound_proto::time::UnixTime;
 
+use self::exchange::{rehearsed, telling_body, telling_headers, unsendable, unsent};
+use self::steadiness::Steadiness;
 use crate::answer::{Outcome, Success, Unclear};
 use crate::check::{Case, Decision};
-use crate::draft::{Draft, abridged, printable};
+use crate::draft::{Draft, Sealed, printable};
 use crate::report::{Exchange, Finding};
 use crate::timing::Timing;
 use crate::transport::{Answer, NoAnswer, Transport};
@@ -28,6 +32,10 @@ use crate::{Options, Progress};
 
 /// After so many time-outs in a row the rest is not asked any more.
 const TIMEOUTS_TO_STOP: u32 = 3;
+/// What `Retry-After` may cost a whole run.
+const LONGEST_WAITING: Duration = Duration::from_secs(300);
+/// The wait for a server that limits the rate and does not say for how long.
+const UNSTATED_WAIT: Duration = Duration::from_secs(5);
 
 /// How the positive control is made: a good request, with a proof made at this time and nonce.
 pub(crate) type ControlDraft<'a> = dyn Fn(&Moment) -> Draft + Send + Sync + 'a;
@@ -63,9 +71,9 @@ pub(crate) struct Session<'a> {
     nonce_required: bool,
     skew: i64,
     started_ms: u64,
-    controls: u32,
-    controls_failed: u32,
+    steadiness: Steadiness,
     timeouts: u32,
+    waited: Duration,
     /// The next negative may rely on this control, which was just served.
     standing: bool,
     stopped: Option<String>,
@@ -115,9 +123,9 @@ impl<'a> Session<'a> {
             nonce_required: false,
             skew: 0,
             started_ms: timing.now_millis(),
-            controls: 0,
-            controls_failed: 0,
+            steadiness: Steadiness::default(),
             timeouts: 0,
+            waited: Duration::ZERO,
             standing: false,
             stopped: None,
         })
@@ -179,7 +187,7 @@ impl<'a> Session<'a> {
                 self.warnings.push(format!(
                     "the target's clock is {skew} s ahead of this machine's; proofs are made for its time"
                 ));
-                self.controls_failed = 0;
+                self.steadiness.forget_failures();
             } else {
                 self.skew = 0;
             }
@@ -201,14 +209,11 @@ impl<'a> Session<'a> {
 
     /// Sends a good request.
     pub(crate) async fn control(&mut self) -> Attempt {
-        self.controls += 1;
         let attempt = self
             .send_retrying(|session| session.good(), &[], Expect::Served)
             .await;
         self.standing = attempt.outcome == Outcome::Served;
-        if !self.standing {
-            self.controls_failed += 1;
-        }
+        self.steadiness.saw(&attempt.outcome);
         attempt
     }
 
@@ -282,21 +287,16 @@ impl<'a> Session<'a> {
 
     /// A refusal stands only when a good request is served after it.
     async fn confirmed(&mut self) -> (Verdict, String) {
-        let after = self.control().await;
-        if after.outcome == Outcome::Served {
-            (
+        match self.before().await {
+            None => (
                 Verdict::Enforced,
                 "refused, while the same request without the defect is served before and after"
                     .to_owned(),
-            )
-        } else {
-            (
+            ),
+            Some(decision) => (
                 Verdict::Inconclusive,
-                format!(
-                    "the target refuses good requests as well now ({}), so the refusal proves nothing",
-                    after.got()
-                ),
-            )
+                format!("refused, but so are good requests now: {}", decision.reason),
+            ),
         }
     }
 
@@ -328,8 +328,18 @@ impl<'a> Session<'a> {
             )
             .await;
         if control.outcome != Outcome::Served {
-            let reason = "the target serves no request of this kind, good or bad";
-            let decision = Decision::not_applicable(reason).got(control.got());
+            let decision = match &control.outcome {
+                // Whether it serves such requests is not known, only that it did not answer this one.
+                Outcome::Unclear(
+                    reason @ (Unclear::Transport(_)
+                    | Unclear::RateLimited { .. }
+                    | Unclear::Local(_)),
+                ) => Decision::inconclusive(reason.to_string()),
+                _ => Decision::not_applicable(
+                    "the target serves no request of this kind, good or bad",
+                ),
+            };
+            let decision = decision.got(control.got());
             self.conclude(case, decision.evidence(vec![control.exchange]));
             return;
         }
@@ -406,49 +416,72 @@ impl<'a> Session<'a> {
             "the positive control failed, so nothing can be concluded: {}",
             attempt.got()
         );
-        self.stopped = Some(reason.clone());
+        let reason = self.stopped.get_or_insert(reason).clone();
         Some(Decision::inconclusive(reason).evidence(vec![attempt.exchange]))
     }
 
-    /// Sends a request that is made anew for each try: once more after a nonce
-    /// challenge, and once more after a wait when the rate is limited.
+    /// Sends a request that is made anew for each try: once more after a nonce challenge, once
+    /// more after a wait when the rate is limited, and once more when the server had closed the
+    /// connection that was kept for it.
     pub(crate) async fn send_retrying(
         &mut self,
         draft: impl Fn(&Self) -> Draft,
         also: &[u16],
         expect: Expect,
     ) -> Attempt {
-        let mut attempt = self.send(&draft(self), also, expect).await;
-        if let Outcome::NonceWanted(nonce) = &attempt.outcome {
-            self.nonce = Some(nonce.clone());
-            self.nonce_required = true;
-            attempt = self.send(&draft(self), also, expect).await;
-        }
-        if let Outcome::Unclear(Unclear::RateLimited(after)) = attempt.outcome {
-            let wait = after.unwrap_or(Duration::from_secs(5));
-            if wait <= self.options.longest_wait {
-                self.timing.wait(wait).await;
-                attempt = self.send(&draft(self), also, expect).await;
+        let (mut challenged, mut limited, mut closed) = (false, false, false);
+        loop {
+            let attempt = self.send(&draft(self), also, expect).await;
+            match &attempt.outcome {
+                Outcome::NonceWanted(nonce) if !challenged => {
+                    self.nonce = Some(nonce.clone());
+                    self.nonce_required = true;
+                    challenged = true;
+                }
+                Outcome::Unclear(Unclear::RateLimited { wait, .. }) if !limited => {
+                    if !self.wait_for_rate(*wait).await {
+                        return attempt;
+                    }
+                    limited = true;
+                }
+                Outcome::Unclear(Unclear::Transport(NoAnswer::Closed)) if !closed => closed = true,
+                Outcome::Served
+                | Outcome::Refused
+                | Outcome::NonceWanted(_)
+                | Outcome::Unclear(_) => return attempt,
             }
         }
-        attempt
+    }
+
+    /// Waits as long as a server that limits the rate asks for, if that is not too long.
+    async fn wait_for_rate(&mut self, asked: Option<Duration>) -> bool {
+        let wait = asked.unwrap_or(UNSTATED_WAIT);
+        if wait > self.options.longest_wait {
+            return false;
+        }
+        if self.waited + wait > LONGEST_WAITING {
+            self.stopped = Some(format!(
+                "the server limits the rate, and {} s of waiting were not enough; try again with a lower `--rate`",
+                self.waited.as_secs()
+            ));
+            return false;
+        }
+        self.waited += wait;
+        self.timing.wait(wait).await;
+        true
     }
 
     /// Sends one request, once.
     pub(crate) async fn send(&mut self, draft: &Draft, also: &[u16], expect: Expect) -> Attempt {
-        self.standing = false;
-        let sealed = match draft.seal() {
+        let sealed = match self.sealed(draft).await {
             Ok(sealed) => sealed,
-            Err(reason) => return unsendable(draft, reason),
+            Err(attempt) => return *attempt,
         };
-        if !self.may_send() {
-            return unsendable(draft, "the limit of requests is reached".to_owned());
-        }
-        self.pace(draft, &sealed.shown).await;
         if self.options.dry_run {
             return rehearsed(draft, &sealed.shown, expect);
         }
         let result = self.transport.send(&sealed).await;
+        self.count_timeout(matches!(result, Err(NoAnswer::TimedOut(_))));
         self.read(&sealed.shown, draft, result, also)
     }
 
@@ -468,7 +501,7 @@ impl<'a> Session<'a> {
         let really = if self.options.dry_run { 0 } else { sending };
         let flights = (0..really).map(|_| self.transport.send_alone(&sealed));
         let results = futures_util::future::join_all(flights).await;
-        let (mut served, mut lost) = (0, 0);
+        let (mut served, mut lost) = (0, copies - sending);
         for result in results {
             match self.read(&sealed.shown, draft, result, &[]).outcome {
                 Outcome::Served => served += 1,
@@ -484,15 +517,10 @@ impl<'a> Session<'a> {
 
     /// Sends one request over HTTP/2, once.
     pub(crate) async fn send_http2(&mut self, draft: &Draft) -> Attempt {
-        self.standing = false;
-        let sealed = match draft.seal() {
+        let sealed = match self.sealed(draft).await {
             Ok(sealed) => sealed,
-            Err(reason) => return unsendable(draft, reason),
+            Err(attempt) => return *attempt,
         };
-        if !self.may_send() {
-            return unsendable(draft, "the limit of requests is reached".to_owned());
-        }
-        self.pace(draft, &sealed.shown).await;
         if self.options.dry_run {
             return rehearsed(draft, &sealed.shown, Expect::Refused);
         }
@@ -500,15 +528,42 @@ impl<'a> Session<'a> {
         self.read(&sealed.shown, draft, result, &[])
     }
 
+    /// Signs a request, if one may still be sent, and waits until the rate allows it.
+    async fn sealed(&mut self, draft: &Draft) -> Result<Sealed, Box<Attempt>> {
+        self.standing = false;
+        let sealed = draft
+            .seal()
+            .map_err(|reason| Box::new(unsendable(draft, reason)))?;
+        if !self.may_send() {
+            let reason = self.stopped.clone().unwrap_or_default();
+            return Err(Box::new(unsendable(draft, reason)));
+        }
+        self.pace(draft, &sealed.shown).await;
+        Ok(sealed)
+    }
+
+    /// Whether the run goes on: nothing is sent any more once it was stopped.
     fn may_send(&mut self) -> bool {
-        let within = self.requests < self.options.max_requests;
-        if !within {
+        if self.stopped.is_none() && self.requests >= self.options.max_requests {
             self.stopped = Some(format!(
                 "the limit of {} requests is reached",
                 self.options.max_requests
             ));
         }
-        within
+        let run = self.options.longest_run;
+        if self.stopped.is_none() && self.elapsed() > run.as_secs_f64() {
+            self.stopped = Some(format!("the run takes longer than {} s", run.as_secs()));
+        }
+        self.stopped.is_none()
+    }
+
+    fn count_timeout(&mut self, timed_out: bool) {
+        self.timeouts = if timed_out { self.timeouts + 1 } else { 0 };
+        if self.timeouts >= TIMEOUTS_TO_STOP && self.stopped.is_none() {
+            self.stopped = Some(format!(
+                "the target did not answer {TIMEOUTS_TO_STOP} times in a row"
+            ));
+        }
     }
 
     /// Reads what came back, and learns from it.
@@ -523,7 +578,6 @@ impl<'a> Session<'a> {
         exchange.headers = shown.to_vec();
         match result {
             Ok(answer) => {
-                self.timeouts = 0;
                 if let Some(nonce) = answer.nonce() {
                     self.nonce = Some(nonce);
                 }
@@ -539,15 +593,7 @@ impl<'a> Session<'a> {
                 }
             }
             Err(error) => {
-                if matches!(error, NoAnswer::TimedOut(_)) {
-                    self.timeouts += 1;
-                    if self.timeouts >= TIMEOUTS_TO_STOP {
-                        self.stopped = Some(format!(
-                            "the target did not answer {TIMEOUTS_TO_STOP} times in a row"
-                        ));
-                    }
-                }
-                exchange.body = error.to_string();
+                exchange.body = printable(error.to_string().as_bytes());
                 Attempt {
                     outcome: Outcome::Unclear(Unclear::Transport(error)),
                     answer: None,
@@ -576,96 +622,4 @@ impl<'a> Session<'a> {
             self.timing.wait(duration).await;
         }
     }
-
-    /// What every finding is worth, given how the controls went. Called at the end: a target
-    /// that refused or lost good requests may have refused the bad ones for the same reason.
-    pub(crate) fn doubt(&mut self) {
-        if self.controls_failed == 0 || self.controls == 0 {
-            return;
-        }
-        let reason = format!(
-            "{} of {} good requests were not served, so a refusal proves nothing here",
-            self.controls_failed, self.controls
-        );
-        for finding in &mut self.findings {
-            if matches!(finding.verdict, Verdict::Enforced | Verdict::NotEnforced) {
-                finding.verdict = Verdict::Inconclusive;
-                finding.reason.clone_from(&reason);
-            }
-        }
-        self.warnings.push(reason);
-    }
-}
-
-fn unsendable(draft: &Draft, reason: String) -> Attempt {
-    Attempt {
-        outcome: Outcome::Unclear(Unclear::Local(reason)),
-        answer: None,
-        exchange: unsent(draft),
-    }
-}
-
-/// What a strict target would do: the attempt of a dry run.
-fn rehearsed(draft: &Draft, shown: &[(String, String)], expect: Expect) -> Attempt {
-    let mut exchange = unsent(draft);
-    exchange.headers = shown.to_vec();
-    Attempt {
-        outcome: match expect {
-            Expect::Served => Outcome::Served,
-            Expect::Refused => Outcome::Refused,
-        },
-        answer: None,
-        exchange,
-    }
-}
-
-fn unsent(draft: &Draft) -> Exchange {
-    Exchange {
-        request: format!("{} {}", draft.method, shown_url(draft)),
-        headers: Vec::new(),
-        status: None,
-        answer: Vec::new(),
-        body: String::new(),
-        milliseconds: 0,
-    }
-}
-
-/// The URL without what its query says: that may be a token.
-fn shown_url(draft: &Draft) -> String {
-    let mut url = printable(draft.url.without_query().as_bytes());
-    if draft.url.query().is_some() {
-        url.push_str("?…");
-    }
-    url
-}
-
-/// The header fields of an answer that say something about tokens.
-fn telling_headers(answer: &Answer) -> Vec<(String, String)> {
-    [
-        "www-authenticate",
-        "dpop-nonce",
-        "location",
-        "retry-after",
-        "cache-control",
-        "content-type",
-        "date",
-    ]
-    .into_iter()
-    .flat_map(|name| {
-        answer
-            .headers
-            .get_all(name)
-            .iter()
-            .map(move |value| (name, value))
-    })
-    .map(|(name, value)| (name.to_owned(), abridged(&printable(value.as_bytes()))))
-    .collect()
-}
-
-/// The body of a refusal; that of a success may hold anything and is not kept.
-fn telling_body(answer: &Answer) -> String {
-    if answer.status.is_success() {
-        return format!("({} bytes)", answer.body.len());
-    }
-    abridged(&String::from_utf8_lossy(&answer.body))
 }

@@ -8,6 +8,7 @@
 //!
 //! This module does not judge answers; `crate::answer` does.
 
+mod fault;
 mod tls;
 
 use std::fmt;
@@ -16,9 +17,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue, Request, StatusCode, Version};
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyExt, Full};
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use keybound_proto::uri::{HttpUrl, Scheme};
@@ -29,6 +30,7 @@ use tokio::net::TcpStream;
 use tokio::sync::Mutex;
 use tokio_rustls::TlsConnector;
 
+pub use self::fault::CertificateFault;
 use crate::draft::Sealed;
 use crate::options::Options;
 
@@ -53,6 +55,16 @@ pub enum NoAnswer {
     /// The connection broke before the answer was complete.
     #[error("the connection broke: {0}")]
     Broken(String),
+    /// The server had closed the connection that was kept for the request; whether it read the
+    /// request is not known.
+    #[error("the server closed the connection that was kept for the request")]
+    Closed,
+    /// The server's certificate is not to be trusted.
+    #[error("TLS with {0} failed: {1}")]
+    Certificate(String, CertificateFault),
+    /// The server does not speak TLS.
+    #[error("{0} does not speak TLS")]
+    NoTls(String),
     /// The answer did not come in time.
     #[error("no answer within {} s", .0.as_secs())]
     TimedOut(Duration),
@@ -77,6 +89,8 @@ pub(crate) struct Transport {
     connect_to: Option<SocketAddr>,
     kept: Mutex<Option<Kept>>,
     resumed: AtomicBool,
+    /// The server closes connections without saying so, so none is kept any more.
+    closes: AtomicBool,
 }
 
 /// A connection that may take another request.
@@ -124,6 +138,7 @@ impl Transport {
             connect_to: options.connect_to,
             kept: Mutex::new(None),
             resumed: AtomicBool::new(false),
+            closes: AtomicBool::new(false),
         }
     }
 
@@ -155,7 +170,11 @@ impl Transport {
                     // A server may close an idle connection at any moment; the request that met
                     // the close was not read, and a fresh connection takes it.
                     Err(Interrupted::Unsent) => {}
-                    Err(Interrupted::Failed(reason)) => return Err(NoAnswer::Broken(reason)),
+                    // It may have read this one, and must not get the same proof again.
+                    Err(Interrupted::Failed(_)) => {
+                        self.closes.store(true, Ordering::Relaxed);
+                        return Err(NoAnswer::Closed);
+                    }
                 }
             }
             let mut sender = self.connect(sealed).await?;
@@ -169,7 +188,9 @@ impl Transport {
             .await
             .map_err(|_| NoAnswer::TimedOut(self.timeout))??;
         answer.elapsed = started.elapsed();
-        *self.kept.lock().await = Some(kept);
+        if !self.closes.load(Ordering::Relaxed) {
+            *self.kept.lock().await = Some(kept);
+        }
         Ok(answer)
     }
 
@@ -255,7 +276,7 @@ impl Transport {
         let stream = TlsConnector::from(Arc::new(config))
             .connect(name, stream)
             .await
-            .map_err(|error| failed(error.to_string()))?;
+            .map_err(|error| fault::of(&error, authority.clone()))?;
         let kind = stream.get_ref().1.handshake_kind();
         let resumed = kind == Some(HandshakeKind::Resumed);
         self.resumed.store(resumed, Ordering::Relaxed);
@@ -336,18 +357,30 @@ fn request(sealed: &Sealed, version: Version) -> Result<Request<Full<Bytes>>, No
 
 async fn whole(response: http::Response<hyper::body::Incoming>) -> Result<Answer, String> {
     let (parts, body) = response.into_parts();
-    // A body that is too long is of no interest; its beginning is not needed to judge the answer.
-    let body = match Limited::new(body, MAX_BODY).collect().await {
-        Ok(body) => body.to_bytes(),
-        Err(error) if error.is::<http_body_util::LengthLimitError>() => Bytes::new(),
-        Err(error) => return Err(format!("the body broke off: {error}")),
-    };
+    let body = beginning(body).await?;
     Ok(Answer {
         status: parts.status,
         headers: parts.headers,
         body,
         elapsed: Duration::ZERO,
     })
+}
+
+/// The beginning of a body, which is all that is needed to judge an answer: one that never ends
+/// must not fill the memory.
+async fn beginning(mut body: hyper::body::Incoming) -> Result<Bytes, String> {
+    let mut begun = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| format!("the body broke off: {}", words(&error)))?;
+        if let Some(data) = frame.data_ref() {
+            begun.extend_from_slice(data);
+        }
+        if begun.len() >= MAX_BODY {
+            begun.truncate(MAX_BODY);
+            break;
+        }
+    }
+    Ok(begun.freeze())
 }
 
 fn words(error: &hyper::Error) -> String {

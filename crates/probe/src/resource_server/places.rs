@@ -10,6 +10,7 @@ use crate::check::{Case, Decision};
 use crate::draft::{Draft, ProofLines};
 use crate::proof_cases::other_host;
 use crate::session::Session;
+use crate::transport::NoAnswer;
 use crate::verdict::{Severity, Verdict};
 
 const QUERY: Case = Case::without_cause(
@@ -239,15 +240,17 @@ async fn http2(session: &mut Session<'_>) {
     if session.options.excludes(&HTTP2.id()) {
         return;
     }
+    if let Some(decision) = session.before().await {
+        session.conclude(&HTTP2, decision);
+        return;
+    }
     let good = session.good();
     let control = session.send_http2(&good).await;
     match control.outcome {
         Outcome::Served => {}
-        Outcome::Unclear(Unclear::Transport(_)) => {
-            session.conclude(
-                &HTTP2,
-                Decision::not_applicable("the target speaks no HTTP/2"),
-            );
+        Outcome::Unclear(Unclear::Transport(NoAnswer::Broken(_) | NoAnswer::Tls(..))) => {
+            let reason = "the target speaks no HTTP/2";
+            session.conclude(&HTTP2, Decision::not_applicable(reason));
             return;
         }
         Outcome::Refused | Outcome::NonceWanted(_) | Outcome::Unclear(_) => {
@@ -262,14 +265,16 @@ async fn http2(session: &mut Session<'_>) {
     let got = attempt.got();
     let decision = match attempt.outcome {
         Outcome::Served => Decision::of(Verdict::NotEnforced, "served over HTTP/2 without a proof"),
-        Outcome::Refused => Decision::of(
-            Verdict::Enforced,
-            "refused, while a good request over HTTP/2 is served",
-        ),
-        Outcome::NonceWanted(_) => {
-            Decision::of(Verdict::Enforced, "answered with a nonce challenge")
-        }
         Outcome::Unclear(reason) => Decision::inconclusive(reason.to_string()),
+        Outcome::Refused | Outcome::NonceWanted(_) => {
+            let good = session.good();
+            if session.send_http2(&good).await.outcome == Outcome::Served {
+                let reason = "refused, while a good request is served over HTTP/2 before and after";
+                Decision::of(Verdict::Enforced, reason)
+            } else {
+                Decision::inconclusive("refused, but so are good requests over HTTP/2 now")
+            }
+        }
     };
     session.conclude(&HTTP2, decision.got(got).evidence(vec![attempt.exchange]));
 }
@@ -279,6 +284,13 @@ async fn origins(server: &ResourceServer, session: &mut Session<'_>) {
     if server.other_origins.is_empty() {
         let reason = "no other origin was named";
         session.conclude(&ORIGINS, Decision::not_applicable(reason));
+        return;
+    }
+    if session.options.excludes(&ORIGINS.id()) {
+        return;
+    }
+    if let Some(decision) = session.before().await {
+        session.conclude(&ORIGINS, decision);
         return;
     }
     let url = server.url.clone();

@@ -7,9 +7,10 @@ use serde_json::Value;
 use super::{ResourceServer, checks};
 use crate::answer::Outcome;
 use crate::check::{Case, Decision};
-use crate::draft::{Draft, ProofLines};
+use crate::draft::{Draft, ProofLines, abridged};
 use crate::report::{Finding, Label};
 use crate::session::{Attempt, Expect, Session};
+use crate::transport::Answer;
 use crate::verdict::Verdict;
 
 const CHALLENGE: Case = Case::without_cause(
@@ -132,10 +133,12 @@ pub(super) async fn labels(
     if first.is_none() || session.options.excludes(&METADATA.id()) {
         return Vec::new();
     }
-    let Some((source, document)) = metadata(server, session).await else {
-        let reason = "the target publishes no protected resource metadata (RFC 9728)";
-        session.conclude(&METADATA, Decision::not_applicable(reason));
-        return Vec::new();
+    let (source, document) = match metadata(server, session).await {
+        Ok(found) => found,
+        Err(decision) => {
+            session.conclude(&METADATA, decision);
+            return Vec::new();
+        }
     };
     let labels = compare(&source, &document, server, &session.findings);
     // What RS-01 found stands there; a label beside it is no second finding.
@@ -157,7 +160,12 @@ pub(super) async fn labels(
     labels
 }
 
-async fn metadata(server: &ResourceServer, session: &mut Session<'_>) -> Option<(String, Value)> {
+/// The document and where it is. That there is none is for a 404 to say, or an answer that is no
+/// JSON, and not for a target that does not answer.
+async fn metadata(
+    server: &ResourceServer,
+    session: &mut Session<'_>,
+) -> Result<(String, Value), Decision> {
     let origin = server.url.origin_as_given();
     let path = server.url.path().trim_end_matches('/');
     let mut places = vec![format!(
@@ -166,17 +174,30 @@ async fn metadata(server: &ResourceServer, session: &mut Session<'_>) -> Option<
     if !path.is_empty() {
         places.push(format!("{origin}/.well-known/oauth-protected-resource"));
     }
+    let mut decision =
+        Decision::not_applicable("the target publishes no protected resource metadata (RFC 9728)");
     for place in places {
-        let url = HttpUrl::parse(&place).ok()?;
+        let Ok(url) = HttpUrl::parse(&place) else {
+            continue;
+        };
         let draft = Draft::new(Method::GET, &url);
         let attempt = session.send(&draft, &[], Expect::Served).await;
-        if let (Outcome::Served, Some(answer)) = (&attempt.outcome, &attempt.answer)
-            && let Some(document @ Value::Object(_)) = answer.json()
+        let status = attempt.answer.as_ref().map(|answer| answer.status);
+        if status.is_some_and(|status| status.is_success())
+            && let Some(document @ Value::Object(_)) =
+                attempt.answer.as_ref().and_then(Answer::json)
         {
-            return Some((place, document));
+            return Ok((place, document));
+        }
+        let failed = status.is_none_or(|status| status.is_server_error() || status == 429);
+        if failed && !session.options.dry_run {
+            let reason = "whether the target publishes metadata is not known";
+            decision = Decision::inconclusive(reason)
+                .got(attempt.got())
+                .evidence(vec![attempt.exchange]);
         }
     }
-    None
+    Err(decision)
 }
 
 fn compare(
@@ -215,7 +236,10 @@ fn compare(
             .any(|name| *name == "none" || name.starts_with("HS"));
         labels.push(Label {
             source: source.to_owned(),
-            claim: format!("dpop_signing_alg_values_supported: {}", names.join(" ")),
+            claim: format!(
+                "dpop_signing_alg_values_supported: {}",
+                abridged(&names.join(" "))
+            ),
             seen: if symmetric {
                 "lists an algorithm that proves nothing".to_owned()
             } else {
@@ -234,7 +258,7 @@ fn compare(
             .starts_with(resource.trim_end_matches('/'));
         labels.push(Label {
             source: source.to_owned(),
-            claim: format!("resource: {resource}"),
+            claim: format!("resource: {}", abridged(resource)),
             seen: format!("good requests are served at {}", server.url.without_query()),
             agrees: Some(covers),
         });
