@@ -252,14 +252,14 @@ fn with_length(answer: &str) -> String {
 
 /// How a message ends.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Side {
+pub(crate) enum Side {
     Request,
     Answer,
     AnswerWithoutBody,
 }
 
 /// One whole message; nothing when the peer has closed. `pending` keeps what came after it.
-async fn message(
+pub(crate) async fn message(
     stream: &mut TcpStream,
     pending: &mut Vec<u8>,
     side: Side,

@@ -12,12 +12,14 @@
 )]
 
 mod draft;
+mod hostile;
 mod http;
 mod lenient;
 mod probing;
 mod world;
 
 pub use self::draft::{AssertionDraft, ProofDraft, sign_with};
+pub use self::hostile::{Act, Hostile, Turn, answer};
 pub use self::http::{Answer, FormRequest, RawConnection, send};
 pub use self::lenient::{Exchanged, Fault, Faulty, Lenient};
 pub use self::probing::{TurnedClock, WorldRevoker};

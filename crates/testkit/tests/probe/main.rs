@@ -11,4 +11,5 @@
 
 mod certificates;
 mod faults;
+mod hostile;
 mod resource_server;
