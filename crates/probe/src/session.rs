@@ -88,6 +88,14 @@ impl Attempt {
             (None, _) => String::new(),
         }
     }
+
+    /// What came back and, where that proves nothing, why not.
+    pub(crate) fn told(&self) -> String {
+        match (&self.answer, &self.outcome) {
+            (Some(_), Outcome::Unclear(reason)) => format!("{} ({})", reason, self.got()),
+            _ => self.got(),
+        }
+    }
 }
 
 impl<'a> Session<'a> {
@@ -407,7 +415,7 @@ impl<'a> Session<'a> {
         }
         let reason = format!(
             "the positive control failed, so nothing can be concluded: {}",
-            attempt.got()
+            attempt.told()
         );
         let reason = self.stopped.get_or_insert(reason).clone();
         Some(Decision::inconclusive(reason).evidence(vec![attempt.exchange]))

@@ -2,7 +2,8 @@
 //!
 //! [`Hostile`] reads whole requests and does with each what the test's closure
 //! says: answer, answer slowly, say nothing, hang up. In front of another
-//! server the closure sees that server's answer and may pass it on.
+//! server the closure sees that server's answer and may pass it on. It speaks
+//! HTTP/1.1 and closes on anything else.
 
 use std::io;
 use std::net::SocketAddr;
@@ -14,7 +15,7 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
-use crate::lenient::{Side, message};
+use crate::lenient::{PREFACE, Side, message};
 
 /// What the server does with a request.
 #[derive(Clone, Debug)]
@@ -158,6 +159,9 @@ impl Shared {
     async fn serve(&self, mut client: TcpStream) -> io::Result<()> {
         let mut pending = Vec::new();
         while let Some(request) = message(&mut client, &mut pending, Side::Request).await? {
+            if request.starts_with(PREFACE) {
+                return Ok(());
+            }
             let text = String::from_utf8_lossy(&request).into_owned();
             let number = self.requests.fetch_add(1, Ordering::SeqCst) + 1;
             let answer = self.behind(&request).await?;

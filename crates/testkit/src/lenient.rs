@@ -30,7 +30,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
 /// What a client of HTTP/2 with prior knowledge sends first (RFC 9113 section 3.4).
-const PREFACE: &[u8] = b"PRI ";
+pub(crate) const PREFACE: &[u8] = b"PRI ";
 
 /// What a fault makes of an answer.
 #[derive(Clone, Debug, PartialEq, Eq)]

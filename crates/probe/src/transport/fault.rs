@@ -71,7 +71,10 @@ fn certificate(fault: &CertificateError) -> Option<CertificateFault> {
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
             CertificateFault::OtherName
         }
-        CertificateError::UnknownIssuer => CertificateFault::UnknownAuthority,
+        // A signature by another key than that of the authority of this name.
+        CertificateError::UnknownIssuer | CertificateError::BadSignature => {
+            CertificateFault::UnknownAuthority
+        }
         CertificateError::Revoked => CertificateFault::Revoked,
         _ => return None,
     })
