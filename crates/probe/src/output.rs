@@ -9,18 +9,21 @@
 mod group;
 mod json;
 mod junit;
+mod markdown;
 mod sarif;
+mod spans;
 mod table;
 mod text;
 mod xml;
 
 pub use self::json::{json, schema};
 pub use self::junit::junit;
+pub use self::markdown::markdown;
 pub use self::sarif::sarif;
 pub use self::table::{Style, table};
 pub(crate) use self::text::clean;
 
-use crate::report::{Finding, Report, TargetKind};
+use crate::report::{Exchange, Finding, Label, Measure, Report, TargetKind};
 
 /// What the grade of a report means, in one sentence.
 #[must_use]
@@ -34,6 +37,11 @@ pub const fn grade_meaning(grade: char) -> &'static str {
         _ => "too little was decided to grade",
     }
 }
+
+/// How grades are given, in one sentence.
+const GRADES: &str = "The worst case that is not enforced decides the grade, known or not: critical \
+F, high D, medium C, low B, otherwise A; what could not be decided never improves it, and where too \
+little was decided there is none.";
 
 /// What was probed, in words.
 const fn kind_name(kind: TargetKind) -> &'static str {
@@ -83,4 +91,50 @@ fn known_line(finding: &Finding) -> String {
         Some(until) => format!("{reason} (until {until})"),
         None => reason.to_owned(),
     }
+}
+
+/// The number of a measure with its unit.
+fn value(measure: &Measure) -> String {
+    let Some(value) = measure.value.filter(|value| value.is_finite()) else {
+        return "–".to_owned();
+    };
+    let number = if value.fract() == 0.0 {
+        format!("{value:.0}")
+    } else {
+        format!("{value:.2}")
+    };
+    match measure.unit.as_str() {
+        "1" => number,
+        unit => format!("{number} {unit}"),
+    }
+}
+
+/// Whether a claim and what was seen agree, in words.
+const fn agreement(label: &Label) -> &'static str {
+    match label.agrees {
+        Some(true) => "agrees",
+        Some(false) => "differs",
+        None => "not seen",
+    }
+}
+
+/// A request and its answer, a line each: `>` was sent, `<` came back.
+fn exchange_lines(exchange: &Exchange) -> Vec<String> {
+    let mut lines = vec![format!("> {}", exchange.request)];
+    let fields = |mark: char, fields: &[(String, String)]| -> Vec<String> {
+        let shown = fields.iter();
+        shown
+            .map(|(name, value)| format!("{mark} {name}: {value}"))
+            .collect()
+    };
+    lines.extend(fields('>', &exchange.headers));
+    let status = exchange
+        .status
+        .map_or_else(|| "no answer".to_owned(), |status| status.to_string());
+    lines.push(format!("< {status} ({} ms)", exchange.milliseconds));
+    lines.extend(fields('<', &exchange.answer));
+    if !exchange.body.is_empty() {
+        lines.push(format!("< {}", exchange.body));
+    }
+    lines
 }

@@ -228,12 +228,12 @@ impl Page {
         }
         self.heading("Label and behaviour");
         for label in &report.labels {
-            let (ink, word) = match label.agrees {
-                Some(true) => (Ink::Good, "agrees"),
-                Some(false) => (Ink::Bad, "differs"),
-                None => (Ink::Dim, "not seen"),
+            let ink = match label.agrees {
+                Some(true) => Ink::Good,
+                Some(false) => Ink::Bad,
+                None => Ink::Dim,
             };
-            let word = self.inked(ink, word);
+            let word = self.inked(ink, super::agreement(label));
             self.line(format!("  {word}"));
             for (name, text) in [
                 ("claimed", &label.claim),
