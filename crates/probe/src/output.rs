@@ -7,6 +7,7 @@
 //! This module does not print, write files or choose the form.
 
 mod group;
+mod html;
 mod json;
 mod junit;
 mod markdown;
@@ -16,6 +17,7 @@ mod table;
 mod text;
 mod xml;
 
+pub use self::html::html;
 pub use self::json::{json, schema};
 pub use self::junit::junit;
 pub use self::markdown::markdown;
