@@ -31,7 +31,7 @@ use crate::report::{Exchange, Finding, Label, Measure, Report, TargetKind};
 #[must_use]
 pub const fn grade_meaning(grade: char) -> &'static str {
     match grade {
-        'A' => "everything that was asked and protects is enforced",
+        'A' => "every protection that was asked about is enforced",
         'B' => "what is missing needs another weakness to be used",
         'C' => "a thief gains something in special circumstances",
         'D' => "a thief who has more than the token can use it",

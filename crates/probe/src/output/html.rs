@@ -122,7 +122,7 @@ fn labels(page: &mut Markup, report: &Report) {
         "<h2>Label and behaviour</h2>\n<div class=\"scroll\"><table class=\"stack\">\n<thead><tr>",
     );
     page.raw("<th scope=\"col\">Claimed</th><th scope=\"col\">Seen</th>");
-    page.raw("<th scope=\"col\">Verdict</th></tr></thead>\n<tbody>\n");
+    page.raw("<th scope=\"col\" class=\"fixed\">Verdict</th></tr></thead>\n<tbody>\n");
     for label in &report.labels {
         claim(page, label);
     }
@@ -136,7 +136,7 @@ fn claim(page: &mut Markup, label: &Label) {
     page.text(&label.source);
     page.raw("</span></td><td>");
     page.words(&label.seen);
-    page.raw("</td><td><strong class=\"");
+    page.raw("</td><td class=\"fixed\"><strong class=\"");
     page.raw(match label.agrees {
         Some(true) => "good",
         Some(false) => "bad",

@@ -130,7 +130,7 @@ impl Page {
         self.line("");
         self.item("What we sent", &words(&finding.sent));
         self.item("What we got", &code(&finding.got));
-        self.item("What follows", &words(&finding.reason));
+        self.item("Reason", &words(&finding.reason));
         self.item("Known", &words(&super::known_line(finding)));
         self.line("");
         self.evidence(&finding.evidence);

@@ -26,7 +26,7 @@ pub(super) fn counts(page: &mut Markup, report: &Report) {
         for (class, _, number) in parts.iter().filter(|(_, _, number)| *number > 0) {
             let width = WIDTH * f64::from(*number) / f64::from(total);
             // A gap tells neighbours of one colour apart.
-            rectangle(page, class, [from, 0.0, (width - 3.0).max(2.0), 10.0]);
+            rectangle(page, class, [from, (width - 3.0).max(2.0)]);
             from += width;
         }
         page.raw("</svg>\n");
@@ -73,35 +73,40 @@ pub(super) fn window(page: &mut Markup, report: &Report) {
     page.text(&sentence(future, "before"));
     page.raw(".</p>\n");
     draw(page, past, future);
-    page.raw("<div class=\"ends\"><span>");
-    page.text(&end(past, "old"));
-    page.raw("</span><span>now</span><span>");
-    page.text(&end(future, "early"));
-    page.raw("</span></div>\n");
 }
 
+/// The ends of the axis, in seconds from now.
+const SCALES: [f64; 7] = [30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0];
+
+/// Places are in percent of the width, so that the words keep their size on every screen.
 fn draw(page: &mut Markup, past: Reach, future: Reach) {
-    // Both sides have the same scale, so that their lengths compare; what has no end goes to the edge.
     let seconds = |reach: Reach| match reach {
         Reach::Seconds(seconds) => seconds,
         Reach::Unlimited | Reach::Unclear => 0.0,
     };
-    let longest = seconds(past).max(seconds(future)).max(30.0) * 1.1;
-    let half = WIDTH / 2.0;
+    let longest = seconds(past).max(seconds(future));
+    let scale = SCALES.iter().find(|scale| **scale > longest);
+    let scale = scale.copied().unwrap_or(longest * 1.2);
     let length = |reach: Reach| match reach {
-        Reach::Seconds(seconds) => half * seconds / longest,
-        Reach::Unlimited => half,
+        Reach::Seconds(seconds) => 50.0 * seconds / scale,
+        Reach::Unlimited => 50.0,
         Reach::Unclear => 0.0,
     };
-    page.raw("<svg class=\"window\" viewBox=\"0 0 1000 30\" preserveAspectRatio=\"none\" aria-hidden=\"true\">");
-    rectangle(page, "line", [0.0, 14.0, WIDTH, 2.0]);
-    rectangle(
+    page.raw("<svg class=\"window\" aria-hidden=\"true\">");
+    part(page, "line", [0.0, 100.0], ["30", "2"]);
+    part(
         page,
         ink(past),
-        [half - length(past), 6.0, length(past), 18.0],
+        [50.0 - length(past), length(past)],
+        ["22", "18"],
     );
-    rectangle(page, ink(future), [half, 6.0, length(future), 18.0]);
-    rectangle(page, "text", [half - 1.5, 0.0, 3.0, 30.0]);
+    part(page, ink(future), [50.0, length(future)], ["22", "18"]);
+    part(page, "text", [49.8, 0.4], ["18", "26"]);
+    word(page, [48.5, 14.0], "end", &end(past, "old"));
+    word(page, [51.5, 14.0], "start", &end(future, "early"));
+    word(page, [0.0, 58.0], "start", &format!("−{scale:.0} s"));
+    word(page, [50.0, 58.0], "middle", "now");
+    word(page, [100.0, 58.0], "end", &format!("+{scale:.0} s"));
     page.raw("</svg>\n");
 }
 
@@ -129,7 +134,7 @@ fn sentence(reach: Reach, when: &str) -> String {
 fn end(reach: Reach, word: &str) -> String {
     match reach {
         Reach::Seconds(seconds) => format!("{seconds:.0} s {word}"),
-        Reach::Unlimited => format!("an hour {word} and more"),
+        Reach::Unlimited => format!("over 1 h {word}"),
         Reach::Unclear => "not measured".to_owned(),
     }
 }
@@ -143,19 +148,46 @@ fn ink(reach: Reach) -> &'static str {
     }
 }
 
-/// A rectangle: x, y, width, height.
-fn rectangle(page: &mut Markup, class: &'static str, place: [f64; 4]) {
-    let [x, y, width, height] = place;
+/// A rectangle of the bar: from where and how long, of a thousand.
+fn rectangle(page: &mut Markup, class: &'static str, [x, width]: [f64; 2]) {
     page.raw("<rect class=\"");
     page.raw(class);
-    for (name, number) in [
-        ("\" x=\"", x),
-        ("\" y=\"", y),
-        ("\" width=\"", width),
-        ("\" height=\"", height),
-    ] {
-        page.raw(name);
-        page.number(number);
-    }
+    page.raw("\" x=\"");
+    page.number(x);
+    page.raw("\" y=\"0\" width=\"");
+    page.number(width);
+    page.raw("\" height=\"10\"/>");
+}
+
+/// A rectangle of the time line: from where and how long in percent, top and height in pixels.
+fn part(
+    page: &mut Markup,
+    class: &'static str,
+    [x, width]: [f64; 2],
+    [y, height]: [&'static str; 2],
+) {
+    page.raw("<rect class=\"");
+    page.raw(class);
+    page.raw("\" x=\"");
+    page.number(x);
+    page.raw("%\" y=\"");
+    page.raw(y);
+    page.raw("\" width=\"");
+    page.number(width);
+    page.raw("%\" height=\"");
+    page.raw(height);
     page.raw("\"/>");
+}
+
+/// A word of the time line: in percent from the left and pixels from the top.
+fn word(page: &mut Markup, [x, y]: [f64; 2], anchor: &'static str, text: &str) {
+    page.raw("<text class=\"text\" x=\"");
+    page.number(x);
+    page.raw("%\" y=\"");
+    page.number(y);
+    page.raw("\" text-anchor=\"");
+    page.raw(anchor);
+    page.raw("\">");
+    page.text(text);
+    page.raw("</text>");
 }

@@ -113,10 +113,10 @@ fn case(page: &mut Markup, finding: &Finding, class: &'static str) {
         page.code(&finding.got);
         page.raw("</dd>\n");
     }
-    row(page, "What follows", &finding.reason);
+    row(page, "Reason", &finding.reason);
     row(page, "Known", &known_line(finding));
     if let Some(cause) = &finding.cause {
-        page.raw("<dt>Our name for it</dt><dd>");
+        page.raw("<dt>Cause</dt><dd>");
         page.code(cause);
         page.raw("</dd>\n");
     }
@@ -174,7 +174,7 @@ fn enforced(page: &mut Markup, groups: &[Group<'_>]) {
         page.raw("</strong> ");
         page.words(group.title);
         page.raw(" <span class=\"good\">");
-        page.text(&format!("{} enforced", group.findings.len()));
+        page.text(&format!("· {} enforced", group.findings.len()));
         page.raw("</span></summary>\n<ul class=\"cases\">\n");
         for finding in &group.findings {
             page.raw("<li>");
