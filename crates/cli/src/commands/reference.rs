@@ -32,7 +32,7 @@ pub(crate) fn run(arguments: &ReferenceArguments, context: &Context) -> Outcome 
 }
 
 /// The generated pages by file name.
-fn pages() -> [(&'static str, String); 3] {
+fn pages() -> [(&'static str, String); 4] {
     [
         (
             "config.md",
@@ -40,6 +40,7 @@ fn pages() -> [(&'static str, String); 3] {
         ),
         ("cli.md", command_line()),
         ("exit-codes.md", exit_codes()),
+        ("probe.schema.json", keybound_probe::output::schema()),
     ]
 }
 
