@@ -158,3 +158,22 @@ impl Decision {
         self
     }
 }
+
+/// A check list: one static [`Check`] for each row.
+macro_rules! checks {
+    ($($name:ident $id:literal $severity:ident $title:literal, $section:literal, $attack:literal, $why:literal, $fix:literal;)+) => {
+        $(
+            #[doc = $title]
+            pub(crate) static $name: $crate::check::Check = $crate::check::Check {
+                id: $id,
+                title: $title,
+                severity: $crate::verdict::Severity::$severity,
+                section: $section,
+                attack: $attack,
+                why: $why,
+                fix: $fix,
+            };
+        )+
+    };
+}
+pub(crate) use checks;

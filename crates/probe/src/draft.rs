@@ -363,7 +363,7 @@ const fn unseen(c: char) -> bool {
 }
 
 /// `application/x-www-form-urlencoded` of one name or value.
-fn form_encoded(text: &str) -> String {
+pub(crate) fn form_encoded(text: &str) -> String {
     let mut encoded = String::with_capacity(text.len());
     for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || b"-._*".contains(&byte) {

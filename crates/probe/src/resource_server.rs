@@ -8,12 +8,12 @@ mod certificates;
 pub(crate) mod checks;
 mod outbound;
 mod places;
-mod presentation;
+pub(crate) mod presentation;
 mod refusals;
-mod replay;
+pub(crate) mod replay;
 mod revocation;
 mod tokens;
-mod window;
+pub(crate) mod window;
 
 use std::fmt;
 use std::future::Future;

@@ -1,27 +1,6 @@
 //! The check list of a resource server: proofs, tokens, certificates, signatures.
 
-use crate::check::Check;
-use crate::verdict::Severity;
-
-macro_rules! checks {
-    ($($name:ident $id:literal $severity:ident $title:literal, $section:literal, $attack:literal, $why:literal, $fix:literal;)+) => {
-        $(
-            #[doc = $title]
-            pub(crate) static $name: Check = Check {
-                id: $id,
-                title: $title,
-                severity: Severity::$severity,
-                section: $section,
-                attack: $attack,
-                why: $why,
-                fix: $fix,
-            };
-        )+
-
-        /// Every check of the list.
-        pub(crate) static ALL: &[&Check] = &[$(&$name),+];
-    };
-}
+use crate::check::checks;
 
 checks! {
     RS_01 "RS-01" Critical "bound token sent as Bearer", "RFC 9449 section 7.2",

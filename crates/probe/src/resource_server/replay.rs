@@ -7,6 +7,7 @@ use keybound_proto::Cause;
 use super::{ResourceServer, checks};
 use crate::answer::Outcome;
 use crate::check::{Case, Check, Decision};
+use crate::draft::Draft;
 use crate::report::Measure;
 use crate::session::{Expect, Session};
 use crate::transport::resolve;
@@ -81,6 +82,11 @@ pub(super) async fn ask_late(
         return;
     }
     twice(&AFTER_TWO_SECONDS, session, Some(Duration::from_secs(2))).await;
+    at_the_end(&AT_THE_END, session, measures).await;
+}
+
+/// A served request again at the end of the window that was measured.
+pub(crate) async fn at_the_end(case: &Case, session: &mut Session<'_>, measures: &[Measure]) {
     let window = measures
         .iter()
         .find(|measure| measure.name == "replay_window_past")
@@ -89,19 +95,19 @@ pub(super) async fn ask_late(
         // The last second may be over by the time the request is there.
         Some(seconds) if (4.0..=310.0).contains(&seconds) => {
             let wait = Duration::from_secs_f64(seconds - 2.0);
-            twice(&AT_THE_END, session, Some(wait)).await;
+            twice(case, session, Some(wait)).await;
         }
         Some(_) => {
             let reason = "the window is too short or too long to wait for its end";
-            session.conclude(&AT_THE_END, Decision::not_applicable(reason));
+            session.conclude(case, Decision::not_applicable(reason));
         }
-        None if session.found("RS-13.iat-past") => {
+        None if session.found("RS-13.iat-past") || session.found("AS-04.iat-past") => {
             let reason = "the window has no end that could be waited for";
-            session.conclude(&AT_THE_END, Decision::not_applicable(reason));
+            session.conclude(case, Decision::not_applicable(reason));
         }
         None => {
             let reason = "the window was not measured";
-            session.conclude(&AT_THE_END, Decision::inconclusive(reason));
+            session.conclude(case, Decision::inconclusive(reason));
         }
     }
 }
@@ -130,15 +136,25 @@ pub(crate) async fn twice(case: &Case, session: &mut Session<'_>, pause: Option<
     if let Some(pause) = pause {
         session.wait(pause).await;
     }
+    let draft = with_fresh_form(&draft, session);
     let decision = again(session, &draft).await;
     session.conclude(case, decision);
 }
 
-async fn again(session: &mut Session<'_>, draft: &crate::draft::Draft) -> Decision {
+/// The same proof in a request whose client assertion, where it has one, is fresh: assertions are
+/// single use as well, and must not be what is refused.
+fn with_fresh_form(draft: &Draft, session: &Session<'_>) -> Draft {
+    let mut draft = draft.clone();
+    draft.form = session.good().form;
+    draft
+}
+
+/// Sends what must not be taken a second time, and judges.
+pub(crate) async fn again(session: &mut Session<'_>, draft: &Draft) -> Decision {
     let second = session.send(draft, &[], Expect::Refused).await;
     let got = second.got();
     let decision = match &second.outcome {
-        Outcome::Served => Decision::of(Verdict::NotEnforced, "the proof was accepted twice"),
+        Outcome::Served => Decision::of(Verdict::NotEnforced, "accepted a second time"),
         // A server may answer any proof it will not take with a demand for a nonce (DESIGN of
         // strict replay): the replay did not pass.
         Outcome::Refused | Outcome::NonceWanted(_) => match session.before().await {
@@ -175,9 +191,7 @@ pub(crate) async fn same_jti(case: &Case, session: &mut Session<'_>) {
         let iat = proof.claims.get("iat").and_then(serde_json::Value::as_u64);
         proof.claim("iat", iat.unwrap_or_default().saturating_sub(1));
     });
-    // A form's client assertion is single use as well, so it must not be what is refused.
-    let fresh = session.good();
-    draft.form = fresh.form;
+    let draft = with_fresh_form(&draft, session);
     let decision = again(session, &draft).await;
     session.conclude(case, decision);
 }
@@ -192,7 +206,10 @@ pub(crate) async fn parallel(case: &Case, session: &mut Session<'_>, measures: &
         return;
     }
     let draft = session.good();
-    let (served, lost) = session.send_at_once(&draft, COPIES).await;
+    let copies: Vec<Draft> = (0..COPIES)
+        .map(|_| with_fresh_form(&draft, session))
+        .collect();
+    let (served, lost) = session.send_at_once(&copies).await;
     let got = format!("{served} of {COPIES} served, {lost} without an answer that decides");
     measures.push(Measure {
         name: "served_of_parallel".to_owned(),
@@ -272,6 +289,31 @@ async fn addresses(server: &ResourceServer, session: &mut Session<'_>) {
     session.conclude(&ADDRESSES, decision.got(got).evidence(evidence));
 }
 
+/// The cases of [`ask_nonce`].
+pub(crate) const fn nonce_cases(check: &'static Check) -> [Case; 3] {
+    [
+        Case::new(
+            check,
+            "nonce-absent",
+            "a proof without the demanded nonce",
+            Cause::DpopNonceAbsent,
+        ),
+        Case::new(
+            check,
+            "nonce-foreign",
+            "a proof with a nonce this server did not make",
+            Cause::DpopNonceStale,
+        ),
+        Case::new(
+            check,
+            "nonce-number",
+            "a proof whose nonce is a number",
+            Cause::DpopNonceInvalid,
+        )
+        .severity(Severity::Low),
+    ]
+}
+
 /// Whether nonces are demanded, and what a demanded one is worth.
 pub(crate) async fn ask_nonce(
     check: &'static Check,
@@ -289,25 +331,7 @@ pub(crate) async fn ask_nonce(
         unit: "1".to_owned(),
         text: text.to_owned(),
     });
-    let absent = Case::new(
-        check,
-        "nonce-absent",
-        "a proof without the demanded nonce",
-        Cause::DpopNonceAbsent,
-    );
-    let foreign = Case::new(
-        check,
-        "nonce-foreign",
-        "a proof with a nonce this server did not make",
-        Cause::DpopNonceStale,
-    );
-    let number = Case::new(
-        check,
-        "nonce-number",
-        "a proof whose nonce is a number",
-        Cause::DpopNonceInvalid,
-    )
-    .severity(Severity::Low);
+    let [absent, foreign, number] = nonce_cases(check);
     if !session.nonce_required() {
         for case in [&absent, &foreign, &number] {
             session.conclude(case, Decision::not_applicable(text));

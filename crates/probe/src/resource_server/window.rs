@@ -35,23 +35,36 @@ enum Measured {
     Unclear(Decision),
 }
 
+/// The cases of [`ask`].
+pub(crate) const fn cases(check: &'static Check) -> [Case; 3] {
+    [
+        Case::new(
+            check,
+            "iat-past",
+            "good requests whose proofs are older and older",
+            Cause::DpopIatPast,
+        ),
+        Case::new(
+            check,
+            "iat-future",
+            "good requests whose proofs are from further and further in the future",
+            Cause::DpopIatFuture,
+        ),
+        Case::without_cause(
+            check,
+            "clock-tolerance",
+            "a good request whose proof is eight seconds ahead",
+        )
+        .severity(Severity::Note),
+    ]
+}
+
 pub(crate) async fn ask(
     check: &'static Check,
     session: &mut Session<'_>,
     measures: &mut Vec<Measure>,
 ) {
-    let past = Case::new(
-        check,
-        "iat-past",
-        "good requests whose proofs are older and older",
-        Cause::DpopIatPast,
-    );
-    let future = Case::new(
-        check,
-        "iat-future",
-        "good requests whose proofs are from further and further in the future",
-        Cause::DpopIatFuture,
-    );
+    let [past, future, tolerant] = cases(check);
     for (case, side) in [(past, Side::Past), (future, Side::Future)] {
         if session.options.excludes(&case.id()) {
             continue;
@@ -60,19 +73,13 @@ pub(crate) async fn ask(
         let decision = decide(side, measured, session.nonce_required(), measures);
         session.conclude(&case, decision);
     }
-    ten_seconds(check, session).await;
+    ten_seconds(&tolerant, session).await;
 }
 
 /// FAPI 2.0 section 5.3.2.1 asks to accept what is ten seconds ahead or behind.
-async fn ten_seconds(check: &'static Check, session: &mut Session<'_>) {
-    let tolerant = Case::without_cause(
-        check,
-        "clock-tolerance",
-        "a good request whose proof is eight seconds ahead",
-    )
-    .severity(Severity::Note);
+async fn ten_seconds(tolerant: &Case, session: &mut Session<'_>) {
     session
-        .must_serve(&tolerant, |draft, moment| {
+        .must_serve(tolerant, |draft, moment| {
             draft.on_proof(|proof| proof.claim("iat", moment.now.plus(8).as_secs()));
         })
         .await;

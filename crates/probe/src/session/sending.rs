@@ -84,32 +84,36 @@ impl Session<'_> {
         self.read(&sealed.shown, draft, result, also)
     }
 
-    /// Sends one request `copies` times at once, over as many connections, and says how many were
-    /// served and how many brought no decision.
-    pub(crate) async fn send_at_once(&mut self, draft: &Draft, copies: u32) -> (u32, u32) {
+    /// Sends requests at once, each over a connection of its own, and says how many were served
+    /// and how many brought no decision.
+    pub(crate) async fn send_at_once(&mut self, drafts: &[Draft]) -> (u32, u32) {
         self.standing = false;
-        let Ok(sealed) = draft.seal() else {
-            return (0, copies);
-        };
-        // The rate is kept over the whole: the pause that single requests would have had comes first.
-        let mut sending = 0;
-        while sending < copies && self.may_send() {
-            self.pace(draft, &sealed.shown).await;
-            sending += 1;
+        let (mut served, mut lost) = (0, 0);
+        let mut ready = Vec::with_capacity(drafts.len());
+        for draft in drafts {
+            // The rate is kept over the whole: the pause that single requests would have had
+            // comes first.
+            match draft.seal() {
+                Ok(sealed) if self.may_send() => {
+                    self.pace(draft, &sealed.shown).await;
+                    ready.push((draft, sealed));
+                }
+                Ok(_) | Err(_) => lost += 1,
+            }
         }
-        let really = if self.options.dry_run { 0 } else { sending };
-        let flights = (0..really).map(|_| self.transport.send_alone(&sealed));
+        if self.options.dry_run {
+            return (1, lost);
+        }
+        let flights = ready
+            .iter()
+            .map(|(_, sealed)| self.transport.send_alone(sealed));
         let results = futures_util::future::join_all(flights).await;
-        let (mut served, mut lost) = (0, copies - sending);
-        for result in results {
+        for ((draft, sealed), result) in ready.iter().zip(results) {
             match self.read(&sealed.shown, draft, result, &[]).outcome {
                 Outcome::Served => served += 1,
                 Outcome::Refused | Outcome::NonceWanted(_) => {}
                 Outcome::Unclear(_) => lost += 1,
             }
-        }
-        if self.options.dry_run {
-            served = 1;
         }
         (served, lost)
     }

@@ -8,6 +8,7 @@
     reason = "a test stops when its own footing is wrong"
 )]
 
+mod authorization_server;
 mod certificates;
 mod faults;
 mod hostile;
