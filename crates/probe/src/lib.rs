@@ -56,9 +56,7 @@ pub use self::error::ProbeError;
 pub use self::mcp::McpServer;
 pub use self::options::{Level, Options};
 pub use self::report::{Exchange, Finding, Label, Measure, Report, SCHEMA, Summary, TargetKind};
-pub use self::resource_server::{
-    Binding, Callback, OtherCertificates, ResourceServer, Revoker,
-};
+pub use self::resource_server::{Binding, Callback, OtherCertificates, ResourceServer, Revoker};
 pub use self::timing::Timing;
 pub use self::transport::{CertificateFault, ClientIdentity, NoAnswer, TlsOptions};
 pub use self::verdict::{Severity, Verdict};

@@ -22,6 +22,7 @@ use crate::timing::Timing;
 pub(crate) const SUCCESS: Success = Success {
     canary: None,
     member: Some("access_token"),
+    html: false,
 };
 
 /// Everything a good token request is made of.

@@ -51,13 +51,11 @@ pub(super) fn run(arguments: &AsArguments, context: &Context) -> Outcome {
         Some(key) => key::open(key)?,
         None => key::generate(Algorithm::Es256)?,
     });
-    let target = Target::AuthorizationServer(AuthorizationServer {
-        issuer: issuer.clone(),
-        client: arguments.client.client()?,
-        key,
-        resource: arguments.resource.clone(),
-        scope: arguments.scope.clone(),
-    });
+    let client = arguments.client.client()?;
+    let mut server = AuthorizationServer::new(issuer.clone(), client, key);
+    server.resource.clone_from(&arguments.resource);
+    server.scope.clone_from(&arguments.scope);
+    let target = Target::AuthorizationServer(server);
     let plan = |requests| Plan {
         places: vec![issuer.origin().clone()],
         requests,
