@@ -126,11 +126,11 @@ const DEFECTS: &[AssertionDefect] = &[
     .severity(Severity::Note),
     defect(
         "not-yet-valid",
-        "an assertion whose `nbf` is in an hour",
+        "an assertion whose `nbf` is in five minutes",
         Cause::AssertionNotYetValid,
         |assertion, moment| {
-            assertion.claim("nbf", moment.now.plus(3600).as_secs());
-            assertion.claim("exp", moment.now.plus(3660).as_secs());
+            assertion.claim("nbf", moment.now.plus(300).as_secs());
+            assertion.claim("exp", moment.now.plus(360).as_secs());
         },
     )
     .severity(Severity::Low),

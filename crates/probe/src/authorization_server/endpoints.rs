@@ -87,8 +87,8 @@ pub(super) async fn ask(
         Err(reason) => return none(session, &all, &reason),
     };
     answers(site, session, &told);
-    changed(site, session, &endpoint, &issued).await;
     anonymous(session, &endpoint, &issued).await;
+    changed(site, session, &endpoint, &issued).await;
     revocation(site, session, second, (&endpoint, &issued), measures).await;
 }
 
