@@ -295,7 +295,7 @@ pub(super) async fn ask(site: &Site, session: &mut Session<'_>, strangers: &Stra
 
 async fn replayed(site: &Site, session: &mut Session<'_>) {
     twice(&REPLAY, session).await;
-    if session.found(&REPLAY.id().as_str()) {
+    if session.found(&REPLAY.id()) {
         for case in [&ELSEWHERE, &PARALLEL] {
             let reason = "AS-10.replay shows already that an assertion passes twice";
             session.conclude(case, Decision::not_applicable(reason));

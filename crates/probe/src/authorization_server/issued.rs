@@ -83,7 +83,7 @@ async fn bound(site: &Site, session: &mut Session<'_>, first: Option<&Issued>) {
         }
         .got(got.as_str()),
     );
-    if session.found(&SILENT.id().as_str()) {
+    if session.found(&SILENT.id()) {
         for case in [&LABEL, &CONFIRMATION] {
             let reason = "AS-11 shows already that the token is bound to nothing";
             session.conclude(case, Decision::not_applicable(reason));

@@ -70,7 +70,7 @@ pub(super) async fn ask(
 ) {
     replay::twice(&AT_ONCE, session, None).await;
     replay::same_jti(&SAME_JTI, session).await;
-    if session.found(&AT_ONCE.id().as_str()) {
+    if session.found(&AT_ONCE.id()) {
         already(session, &PARALLEL);
     } else {
         replay::parallel(&PARALLEL, session, measures).await;
@@ -107,7 +107,7 @@ async fn late(session: &mut Session<'_>, measures: &[Measure]) {
     if session.options.level == Level::Quick {
         return;
     }
-    if session.found(&AT_ONCE.id().as_str()) {
+    if session.found(&AT_ONCE.id()) {
         already(session, &AFTER_TWO_SECONDS);
         already(session, &AT_THE_END);
         return;
