@@ -49,6 +49,7 @@ pub fn table(report: &Report, style: Style) -> String {
     page.measures(report);
     page.labels(report);
     page.warnings(report);
+    page.open(report);
     page.end(report);
     page.text
 }
@@ -124,24 +125,21 @@ impl Page {
         self.text.push('\n');
         let title = format!("{}  {}", clean(group.check), clean(group.title));
         self.paragraph(Some(Ink::Bold), &title, 0);
-        let mut explained = None;
+        let last = group.with(Verdict::NotEnforced).last();
         for finding in &group.findings {
             let folded = finding.verdict == Verdict::NotApplicable && !self.style.verbose;
             if !folded {
                 self.case(finding);
             }
-            if finding.verdict == Verdict::NotEnforced {
-                explained = Some(*finding);
-            }
-        }
-        // Why and how are the check's: they stand once, under its cases.
-        if let Some(finding) = explained {
-            for (name, text) in [
-                ("why", &finding.why),
-                ("fix", &finding.fix),
-                ("section", &finding.section),
-            ] {
-                self.detail(name, text);
+            // Why and how are the check's: they stand once, under its last case that needs them.
+            if last.is_some_and(|last| std::ptr::eq(last, *finding)) {
+                for (name, text) in [
+                    ("why", &finding.why),
+                    ("fix", &finding.fix),
+                    ("section", &finding.section),
+                ] {
+                    self.detail(name, text);
+                }
             }
         }
         if !self.style.verbose {
@@ -255,6 +253,28 @@ impl Page {
         }
     }
 
+    /// The end of a long table is what a reader sees first: what is open stands there once more.
+    fn open(&mut self, report: &Report) {
+        let mut open: Vec<&Finding> = report.open_findings().collect();
+        if open.is_empty() {
+            return;
+        }
+        open.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
+        self.heading("Not enforced");
+        for finding in open {
+            let severity = format!("{:8}", finding.severity);
+            let severity = self.inked(Ink::of(finding), &severity);
+            let (id, ids) = (clean(&finding.id), self.ids);
+            let title = clean(&finding.title);
+            let row = format!("  {severity}  {id:ids$}  {title}");
+            if 2 + 8 + 2 + ids + 2 + title.chars().count() <= self.width {
+                self.line(row);
+            } else {
+                self.line(format!("  {severity}  {id}"));
+            }
+        }
+    }
+
     fn end(&mut self, report: &Report) {
         self.text.push('\n');
         self.paragraph(Some(Ink::Bold), &super::summary_line(report), 0);
@@ -310,6 +330,68 @@ impl Page {
             format!("{}{text}\u{1b}[0m", ink.start())
         } else {
             text.to_owned()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::report::tests::{every_verdict, with_text};
+
+    fn plain(width: usize, verbose: bool) -> Style {
+        Style {
+            colour: false,
+            width,
+            verbose,
+        }
+    }
+
+    #[test]
+    fn every_verdict_has_its_line() {
+        insta::assert_snapshot!(table(&every_verdict(), plain(80, false)));
+    }
+
+    #[test]
+    fn a_narrow_terminal_gets_what_was_sent_on_its_own_line() {
+        insta::assert_snapshot!(table(&every_verdict(), plain(40, true)));
+    }
+
+    #[test]
+    fn colour_changes_no_word() {
+        let report = every_verdict();
+        let coloured = table(
+            &report,
+            Style {
+                colour: true,
+                ..plain(80, false)
+            },
+        );
+        assert!(coloured.contains("\u{1b}[1;31mNOT ENFORCED\u{1b}[0m"));
+        let mut words = String::new();
+        for part in coloured.split('\u{1b}') {
+            words.push_str(part.split_once('m').map_or(part, |(code, rest)| {
+                let is_colour = code.starts_with('[');
+                if is_colour { rest } else { part }
+            }));
+        }
+        assert_eq!(words, table(&report, plain(80, false)));
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_from_a_target_drives_the_terminal(text in any::<String>()) {
+            let shown = table(&with_text(&text), plain(80, true));
+            prop_assert!(!shown.chars().any(|c| c.is_control() && c != '\n'));
+        }
+
+        #[test]
+        fn lines_fit_the_terminal(width in 60_usize..200, verbose: bool) {
+            let shown = table(&every_verdict(), plain(width, verbose));
+            let longest = shown.lines().map(|line| line.chars().count()).max();
+            prop_assert!(longest <= Some(width));
         }
     }
 }
