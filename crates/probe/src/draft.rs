@@ -260,20 +260,22 @@ impl Credential {
     }
 }
 
+/// Parameters of a form whose values are credentials.
+pub(crate) const SECRET_PARAMETERS: [&str; 5] = [
+    "client_secret",
+    "refresh_token",
+    "token",
+    "subject_token",
+    "access_token",
+];
+
 impl Form {
     fn seal(&self) -> Result<(String, String), String> {
-        const SECRET: [&str; 5] = [
-            "client_secret",
-            "refresh_token",
-            "token",
-            "subject_token",
-            "access_token",
-        ];
         let mut pairs = self.parameters.clone();
         let mut shown: Vec<String> = pairs
             .iter()
             .map(|(name, value)| {
-                if SECRET.contains(&name.as_str()) {
+                if SECRET_PARAMETERS.contains(&name.as_str()) {
                     format!("{name}={}", token_name(value))
                 } else {
                     format!("{name}={}", abridged(value))

@@ -37,7 +37,7 @@ use crate::jwt::JwtDraft;
 use crate::options::Options;
 use crate::proof_cases::{DEFECTS, Strangers};
 use crate::report::{Measure, Report, SCHEMA, TargetKind};
-use crate::session::{Attempt, Expect, Moment, Session};
+use crate::session::{Attempt, Expect, Moment, Session, skew_in_words};
 use crate::timing::Timing;
 use crate::{Level, Progress};
 
@@ -152,7 +152,7 @@ impl ResourceServer {
         let first = match self.first(&mut session).await {
             Ok(first) => Some(first),
             Err(attempt) => {
-                self.refused(&attempt)?;
+                self.refused(&attempt, &session)?;
                 None
             }
         };
@@ -163,7 +163,7 @@ impl ResourceServer {
                 name: "clock_skew".to_owned(),
                 value: Some(skew as f64),
                 unit: "s".to_owned(),
-                text: format!("the target's clock is {skew} s ahead of this machine's"),
+                text: format!("the target's clock is {}", skew_in_words(skew)),
             });
         }
         self.ask(&mut session, &strangers, &mut measures).await;
@@ -297,12 +297,12 @@ impl ResourceServer {
     }
 
     /// The error of a first control that was refused for good; nothing when the target is merely odd.
-    fn refused(&self, attempt: &Attempt) -> Result<(), ProbeError> {
+    fn refused(&self, attempt: &Attempt, session: &Session<'_>) -> Result<(), ProbeError> {
         use crate::transport::NoAnswer;
         match &attempt.outcome {
             Outcome::Refused => Err(ProbeError::CredentialsRefused {
                 url: self.url.without_query().to_owned(),
-                got: attempt.got(),
+                got: session.without_secrets(&attempt.got()),
                 next:
                     "check that the token is meant for this URL, has not expired, and is bound to \
                        the key given; `keybound token inspect` shows all three"

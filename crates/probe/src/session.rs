@@ -12,6 +12,7 @@
 
 mod detour;
 mod exchange;
+mod secrets;
 mod sending;
 mod steadiness;
 
@@ -20,6 +21,7 @@ use std::time::Duration;
 
 use keybound_proto::time::UnixTime;
 
+use self::secrets::Secrets;
 use self::steadiness::Steadiness;
 use crate::answer::{Outcome, Success, Unclear};
 use crate::check::{Case, Decision};
@@ -70,6 +72,7 @@ pub(crate) struct Session<'a> {
     /// The next negative may rely on this control, which was just served.
     standing: bool,
     stopped: Option<String>,
+    secrets: Secrets,
 }
 
 /// A request that was sent, and how it ended.
@@ -95,6 +98,16 @@ impl Attempt {
             (Some(_), Outcome::Unclear(reason)) => format!("{} ({})", reason, self.got()),
             _ => self.got(),
         }
+    }
+}
+
+/// Seconds that the target's clock is ahead of ours, in words.
+pub(crate) fn skew_in_words(skew: i64) -> String {
+    let seconds = skew.unsigned_abs();
+    match skew {
+        0 => "that of this machine".to_owned(),
+        1.. => format!("{seconds} s ahead of this machine's"),
+        _ => format!("{seconds} s behind this machine's"),
     }
 }
 
@@ -129,6 +142,7 @@ impl<'a> Session<'a> {
             waited: Duration::ZERO,
             standing: false,
             stopped: None,
+            secrets: Secrets::default(),
         })
     }
 
@@ -186,7 +200,8 @@ impl<'a> Session<'a> {
             attempt = self.control().await;
             if attempt.outcome == Outcome::Served {
                 self.warnings.push(format!(
-                    "the target's clock is {skew} s ahead of this machine's; proofs are made for its time"
+                    "the target's clock is {}; proofs are made for its time",
+                    skew_in_words(skew)
                 ));
                 self.steadiness.forget_failures();
             } else {
@@ -225,12 +240,17 @@ impl<'a> Session<'a> {
             .any(|finding| finding.id == id && finding.verdict == Verdict::NotEnforced)
     }
 
+    /// Text of the target without the credentials that were sent to it.
+    pub(crate) fn without_secrets(&self, text: &str) -> String {
+        self.secrets.removed_from(text)
+    }
+
     /// Records a decision, unless the user left the case out.
     pub(crate) fn conclude(&mut self, case: &Case, decision: Decision) {
         if self.options.excludes(&case.id()) {
             return;
         }
-        let finding = case.finding(decision);
+        let finding = case.finding(self.secrets.removed(decision));
         self.progress.concluded(&finding);
         self.findings.push(finding);
     }

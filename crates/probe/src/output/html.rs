@@ -17,7 +17,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use self::markup::Markup;
-use crate::report::{Label, Report};
+use crate::report::{Label, Report, TargetKind};
 
 /// The style of the page, with nothing to fill in, so that its hash is known.
 const STYLE: &str = include_str!("html/report.css");
@@ -148,8 +148,16 @@ fn claim(page: &mut Markup, label: &Label) {
 }
 
 fn end(page: &mut Markup, report: &Report) {
-    page.raw("<footer>\n<p>Every case stands between two good requests that were served; without them nothing ");
-    page.raw("is concluded. Tokens appear as the beginning of their hash, proofs as header and claims.</p>\n<p>");
+    page.raw("<footer>\n<p>");
+    page.raw(match report.kind {
+        TargetKind::HttpArchive => "Nothing was sent: this is what the recorded traffic shows.",
+        TargetKind::ResourceServer | TargetKind::AuthorizationServer | TargetKind::McpServer => {
+            "Where a refusal counts as enforced, a good request was served before and after it."
+        }
+    });
+    page.raw(
+        " Tokens appear as the beginning of their hash, proofs as header and claims.</p>\n<p>",
+    );
     page.text(&format!("{} · {}", super::run_line(report), report.schema));
     page.raw("</p>\n</footer>\n</body>\n</html>\n");
 }

@@ -209,6 +209,7 @@ impl Session<'_> {
     /// Counts a request and waits until the stated rate allows it.
     async fn pace(&mut self, draft: &Draft, shown: &[(String, String)]) {
         self.requests += 1;
+        self.secrets.remember(draft);
         let mut exchange = unsent(draft);
         exchange.headers = shown.to_vec();
         self.progress.sending(self.requests, &exchange);

@@ -12,4 +12,5 @@ mod authorization_server;
 mod certificates;
 mod faults;
 mod hostile;
+mod outputs;
 mod resource_server;
