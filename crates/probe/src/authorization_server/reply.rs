@@ -98,6 +98,12 @@ impl Issued {
         label.eq_ignore_ascii_case("DPoP")
     }
 
+    /// The scopes of the token, as the answer or the token says.
+    pub(crate) fn granted(&self) -> Option<&str> {
+        let claimed = || self.claims.as_ref()?.get("scope")?.as_str();
+        self.scope.as_deref().or_else(claimed)
+    }
+
     /// `cnf.jkt` of the token, where it is a JWT that has one.
     pub(crate) fn jkt(&self) -> Option<&str> {
         jkt(self.claims.as_ref()?)

@@ -190,6 +190,22 @@ async fn a_strict_issuer_yields_nothing_to_clients_it_knows() {
     assert_strict(&report_as(&world, by_secret, None).await);
 }
 
+/// The ids are stable: users name them in baselines and options.
+#[tokio::test]
+async fn every_published_case_of_an_issuer_is_asked() {
+    let report = report(Kind::Open, None).await;
+    let mut asked: Vec<&str> = report
+        .findings
+        .iter()
+        .map(|finding| finding.id.as_str())
+        .collect();
+    asked.sort_unstable();
+    let published: Vec<&str> = keybound_probe::case_ids()
+        .filter(|id| id.starts_with("AS-"))
+        .collect();
+    assert_eq!(asked, published);
+}
+
 /// Removing a case from the probe leaves its cause without one.
 #[tokio::test]
 async fn every_cause_of_an_issuer_has_a_case_or_a_reason() {

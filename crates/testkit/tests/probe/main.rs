@@ -12,5 +12,6 @@ mod authorization_server;
 mod certificates;
 mod faults;
 mod hostile;
+mod issuer_access;
 mod outputs;
 mod resource_server;
