@@ -241,6 +241,8 @@ impl NonceRule {
 
 #[cfg(test)]
 mod tests {
+    use keybound_proto::uri::HttpUrl;
+
     use super::*;
 
     #[test]
@@ -263,5 +265,46 @@ mod tests {
                 .unwrap()
                 .is_empty()
         );
+    }
+
+    fn config(issuers: &[&str]) -> GuardConfig {
+        let issuers = issuers
+            .iter()
+            .map(|url| IssuerConfig::new(HttpUrl::parse(url).unwrap()));
+        GuardConfig::new("node", issuers.collect(), [1; 32])
+    }
+
+    #[test]
+    fn guard_without_a_usable_list_of_issuers_is_refused() {
+        let (one, other) = ("https://a.example.com", "https://b.example.com");
+        assert!(matches!(
+            config(&[]).check(),
+            Err(GuardConfigError::NoIssuer)
+        ));
+        assert!(matches!(
+            config(&[one, other, one]).check(),
+            Err(GuardConfigError::DuplicateIssuer(url)) if url == one
+        ));
+        assert!(matches!(
+            config(&[one, "http://c.example.com"]).check(),
+            Err(GuardConfigError::CleartextIssuer(url)) if url == "http://c.example.com"
+        ));
+        assert!(config(&[one, other, "http://127.0.0.1:1"]).check().is_ok());
+    }
+
+    #[test]
+    fn replay_limits_that_one_key_could_use_up_are_refused() {
+        let limits = |capacity, per_sender| {
+            let mut config = config(&["https://a.example.com"]);
+            config.replay.capacity = capacity;
+            config.replay.per_sender = per_sender;
+            config.check().is_ok()
+        };
+        for (capacity, per_sender) in [(100, 3), (100, 0), (3, 3), (100, 101), (4, 5)] {
+            assert!(!limits(capacity, per_sender), "{capacity} {per_sender}");
+        }
+        for (capacity, per_sender) in [(4, 4), (100, 100), (100, 4)] {
+            assert!(limits(capacity, per_sender), "{capacity} {per_sender}");
+        }
     }
 }

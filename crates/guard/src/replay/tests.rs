@@ -313,6 +313,46 @@ fn small_step_back_keeps_the_epoch() {
 }
 
 #[test]
+fn f_08_what_ended_in_the_last_dropped_second_counts_as_dropped() {
+    let log = log(ROOMY);
+    log.sweep(at(START + 200));
+    let dropped = (START + 200) / BUCKET_SECONDS * BUCKET_SECONDS - 1;
+    let ends = |end: u64| proof(end, 1, end - PAST - 1);
+    let now = dropped - 15;
+    for nonce_epoch in [None, Some(log.epoch())] {
+        let last = Entry {
+            nonce_epoch,
+            ..ends(dropped)
+        };
+        assert_eq!(refusal(&log, last, now), Some(ReplayRefusal::Epoch));
+    }
+    assert_eq!(refusal(&log, ends(dropped + 1), now), None);
+}
+
+#[test]
+fn f_08_epoch_ends_when_the_clock_is_more_than_two_buckets_back() {
+    let log = log(ROOMY);
+    log.sweep(at(START + 200));
+    let dropped = (START + 200) / BUCKET_SECONDS * BUCKET_SECONDS - 1;
+    let before = log.epoch();
+    let entry = proof(1, 1, dropped - PAST - 20);
+    let edge = dropped - 2 * BUCKET_SECONDS;
+    assert_eq!(refusal(&log, entry, edge), Some(ReplayRefusal::Epoch));
+    assert_eq!(log.epoch(), before, "exactly two buckets are a small step");
+    assert_eq!(refusal(&log, entry, edge - 1), Some(ReplayRefusal::Epoch));
+    assert_ne!(log.epoch(), before);
+}
+
+#[test]
+fn log_says_how_full_it_is_and_may_be() {
+    let log = log(ROOMY);
+    assert!(log.is_empty());
+    assert_eq!(log.capacity(), ROOMY.capacity);
+    assert_eq!(refusal(&log, proof(1, 1, START), START), None);
+    assert!(!log.is_empty());
+}
+
+#[test]
 fn sc_088_one_success_among_threads() {
     let log = Arc::new(log(ROOMY));
     for round in 0..200 {

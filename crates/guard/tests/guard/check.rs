@@ -132,6 +132,15 @@ async fn sc_001_scheme_without_proof_names_the_genuine_token() {
 }
 
 #[tokio::test]
+async fn garbled_proof_costs_no_verification_of_a_token_not_seen_before() {
+    let world = World::start().await;
+    let rejection = world.send(&world.token(), "a.b").await.unwrap_err();
+    assert_eq!(rejection.cause(), Cause::DpopMalformed);
+    assert!(rejection.token().is_none());
+    assert_eq!(world.issuer.fetches(), 0, "no key was needed");
+}
+
+#[tokio::test]
 async fn sc_111_proof_of_another_key_is_refused() {
     let world = World::start().await;
     let token = world.token();

@@ -200,6 +200,53 @@ async fn sc_234_known_keys_serve_to_their_age_and_no_longer() {
 }
 
 #[tokio::test]
+async fn set_is_fetched_anew_when_it_is_due_and_not_before() {
+    let world = World::start().await;
+    let mut claims = world.issuer.claims(&world.holder);
+    claims["exp"] = json!(NOW + 10_000);
+    let token = world.issuer.sign(&claims);
+    world.accept(&token).await;
+    world.clock.set(NOW + 299);
+    world.accept(&token).await;
+    world.guard.maintain().await;
+    assert_eq!(world.issuer.fetches(), 1);
+    // Due now: the request is served at once, and its fetch goes on beside it.
+    world.clock.set(NOW + 300);
+    world.accept(&token).await;
+    let fetched = async {
+        while world.issuer.fetches() < 2 {
+            tokio::task::yield_now().await;
+        }
+    };
+    let patience = std::time::Duration::from_secs(20);
+    tokio::time::timeout(patience, fetched).await.unwrap();
+}
+
+#[tokio::test]
+async fn set_from_the_future_serves_as_far_as_its_age_may_go() {
+    let world = World::with(Issuer::start().await, |config| {
+        for issuer in &mut config.issuers {
+            issuer.max_key_age = 100;
+        }
+    });
+    let mut claims = world.issuer.claims(&world.holder);
+    claims["iat"] = json!(NOW - 500);
+    let token = world.issuer.sign(&claims);
+    world.accept(&token).await;
+    world.issuer.behave(Manner::Broken);
+    // The clock is set back by less than, exactly, and more than the age a set may have. The replay
+    // log wants a nonce then, which is asked for last, so the keys were found.
+    for back in [99, 100] {
+        world.clock.set(NOW - back);
+        let refused = world.refused(&token, &world.proof(&token)).await;
+        assert_eq!(refused, Cause::ReplayEpoch);
+    }
+    world.clock.set(NOW - 101);
+    let refused = world.refused(&token, &world.proof(&token)).await;
+    assert_eq!(refused, Cause::KeysUnavailable);
+}
+
+#[tokio::test]
 async fn f_16_rotation_with_overlap_refuses_nobody() {
     let world = World::start().await;
     world.accept(&world.token()).await;

@@ -1,13 +1,17 @@
 //! Revocation and locks as requests meet them.
 
+use std::sync::Arc;
+
 use keybound_guard::revocation::RevocationSnapshot;
 use keybound_proto::cause::Cause;
-use keybound_proto::jose::Signer as _;
+use keybound_proto::jose::{Algorithm, Signer as _};
 use keybound_proto::signal::{SignalEvent, Subject};
 use keybound_proto::time::{Clock as _, UnixTime};
 use keybound_proto::token::TokenHash;
+use keybound_proto::verify::RevocationQuery;
+use serde_json::json;
 
-use crate::support::{Issuer, NOW, World};
+use crate::support::{Issuer, NOW, World, key};
 
 fn subjects(world: &World, token: &str, token_id: &str) -> [(Subject, Cause); 4] {
     let issuer = world.issuer.url.clone();
@@ -220,4 +224,79 @@ async fn replaced_view_holds_the_new_subjects_only() {
     assert_eq!(world.refused(&token, &world.proof(&token)).await, all[2].1);
     world.guard.revocations().replace(&[]);
     world.accept(&token).await;
+}
+
+/// How many verified tokens the guard remembers.
+fn known_tokens(world: &World) -> usize {
+    let text = world.guard.render_metrics();
+    let line = text
+        .lines()
+        .find(|line| line.starts_with("keybound_known_tokens "));
+    line.unwrap().rsplit(' ').next().unwrap().parse().unwrap()
+}
+
+#[tokio::test]
+async fn locked_token_is_forgotten_and_others_stay_known() {
+    for index in 0..4 {
+        let world = World::start().await;
+        let (token, token_id) = token(&world);
+        let (subject, _) = subjects(&world, &token, &token_id)[index].clone();
+        // Another token of the same issuer, of another identity and another key.
+        let holder = key(Algorithm::EdDsa);
+        let mut claims = world.issuer.claims(&holder);
+        claims["sub"] = json!("agent-8");
+        let other = world.issuer.sign(&claims);
+        let proof = || world.proof_with(&other, |proof| proof.key = Arc::clone(&holder));
+        world.accept(&token).await;
+        world.send(&other, &proof()).await.unwrap();
+        assert_eq!(known_tokens(&world), 2);
+        let view = world.guard.revocations();
+        assert!(view.is_empty());
+        view.apply(&subject, SignalEvent::Locked, None);
+        assert!(!view.is_empty());
+        assert_eq!(known_tokens(&world), 1, "{index}");
+        world.send(&other, &proof()).await.unwrap();
+        assert_eq!(known_tokens(&world), 1, "{index}: the other one was known");
+        view.apply(&subject, SignalEvent::Released, None);
+        world.accept(&token).await;
+        assert_eq!(known_tokens(&world), 2);
+    }
+}
+
+#[tokio::test]
+async fn key_is_locked_whether_it_was_proven_or_is_the_tokens() {
+    let world = World::start().await;
+    let token = world.token();
+    let verified = world.send(&token, &world.proof(&token)).await.unwrap();
+    let bound = verified.jkt();
+    let proven = key(Algorithm::EdDsa).public_key().thumbprint();
+    let query = RevocationQuery {
+        token: Arc::clone(verified.token()),
+        jkt: proven,
+    };
+    let view = world.guard.revocations();
+    assert_eq!(view.contains(&query), None);
+    for jkt in [bound, proven] {
+        view.apply(&Subject::Key(jkt), SignalEvent::Locked, None);
+        assert_eq!(view.contains(&query), Some(Cause::KeyLocked));
+        view.apply(&Subject::Key(jkt), SignalEvent::Released, None);
+    }
+}
+
+#[tokio::test]
+async fn same_end_again_is_no_news_and_every_kind_ends() {
+    let world = World::start().await;
+    let (token, token_id) = token(&world);
+    let view = world.guard.revocations();
+    let watcher = view.subscribe();
+    let end = Some(UnixTime::from_secs(NOW + 300));
+    for (subject, _) in subjects(&world, &token, &token_id) {
+        view.apply(&subject, SignalEvent::Locked, end);
+        view.apply(&subject, SignalEvent::Locked, end);
+    }
+    assert_eq!(*watcher.borrow(), 4, "twice the same changes nothing");
+    world.clock.set(NOW + 360);
+    assert_eq!(view.snapshot().entries.len(), 4);
+    world.clock.set(NOW + 361);
+    assert_eq!(view.snapshot().entries.len(), 0);
 }
