@@ -1,8 +1,8 @@
 //! How work reaches the one writer.
 //!
 //! A store in a file has a thread of its own that takes whatever waits in a
-//! bounded queue and commits it together; while it syncs, the next batch
-//! gathers. A full queue is an answer at once, not a wait. A store in memory
+//! bounded queue and commits it together; while it syncs, and for a moment more
+//! when there was company, the next batch gathers. A full queue is an answer at once, not a wait. A store in memory
 //! runs each job in its caller, so that simulated time stays in one hand.
 //!
 //! Dropping the engine finishes what is queued, closes the file and joins the
@@ -24,6 +24,10 @@ const QUEUE: usize = 4096;
 
 /// Jobs that share one commit at most.
 const BATCH: usize = 512;
+
+/// How long jobs gather when others came with the last ones: a commit and its sync cost more than
+/// the rest of an issuance, and shared they cost each job less. Whoever writes alone never waits.
+const GATHER: Duration = Duration::from_micros(500);
 
 /// Quiet time after which background work is done.
 const QUIET: Duration = Duration::from_secs(10);
@@ -199,6 +203,7 @@ fn stopped(file: &Path) -> StoreError {
 fn serve(mut writer: Writer, jobs: &Receiver<Box<dyn Job>>) {
     let mut since_maintenance = 0;
     let mut idle = false;
+    let mut was_shared = false;
     loop {
         let first = if idle {
             // Nothing is left to do in the background: sleep until there is work.
@@ -208,8 +213,12 @@ fn serve(mut writer: Writer, jobs: &Receiver<Box<dyn Job>>) {
         };
         match first {
             Ok(first) => {
+                if was_shared {
+                    std::thread::sleep(GATHER);
+                }
                 let mut batch = vec![first];
                 batch.extend(jobs.try_iter().take(BATCH - 1));
+                was_shared = batch.len() > 1;
                 since_maintenance += batch.len();
                 idle = false;
                 writer.commit(batch);
