@@ -163,7 +163,10 @@ impl AuthorizationServer {
                 name: "clock_skew".to_owned(),
                 value: Some(skew as f64),
                 unit: "s".to_owned(),
-                text: format!("the server's clock is {skew} s ahead of this machine's"),
+                text: format!(
+                    "the server's clock is {}",
+                    crate::session::skew_in_words(skew)
+                ),
             });
         }
         let issued = first

@@ -131,7 +131,7 @@ fn labels(page: &mut Markup, report: &Report) {
 
 fn claim(page: &mut Markup, label: &Label) {
     page.raw("<tr><td>");
-    page.code(&label.claim);
+    page.words(&label.claim);
     page.raw("<br><span class=\"soft\">");
     page.text(&label.source);
     page.raw("</span></td><td>");

@@ -98,7 +98,7 @@ impl Page {
         self.line("|---|---|---|---|");
         for label in &report.labels {
             self.row(&[
-                code(&label.claim),
+                words(&label.claim),
                 words(&label.seen),
                 super::agreement(label).to_owned(),
                 code(&label.source),
