@@ -152,7 +152,7 @@ impl ResourceServer {
         let first = match self.first(&mut session).await {
             Ok(first) => Some(first),
             Err(attempt) => {
-                self.refused(&attempt, &session)?;
+                self.refused(&attempt)?;
                 None
             }
         };
@@ -297,12 +297,12 @@ impl ResourceServer {
     }
 
     /// The error of a first control that was refused for good; nothing when the target is merely odd.
-    fn refused(&self, attempt: &Attempt, session: &Session<'_>) -> Result<(), ProbeError> {
+    fn refused(&self, attempt: &Attempt) -> Result<(), ProbeError> {
         use crate::transport::NoAnswer;
         match &attempt.outcome {
             Outcome::Refused => Err(ProbeError::CredentialsRefused {
                 url: self.url.without_query().to_owned(),
-                got: session.without_secrets(&attempt.got()),
+                got: attempt.got(),
                 next:
                     "check that the token is meant for this URL, has not expired, and is bound to \
                        the key given; `keybound token inspect` shows all three"

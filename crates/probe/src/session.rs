@@ -79,6 +79,8 @@ pub(crate) struct Session<'a> {
 pub(crate) struct Attempt {
     pub(crate) outcome: Outcome,
     pub(crate) answer: Option<Answer>,
+    /// The answer in one line, without credentials that were sent.
+    shown: String,
     pub(crate) exchange: Exchange,
 }
 
@@ -86,7 +88,7 @@ impl Attempt {
     /// What came back, in words.
     pub(crate) fn got(&self) -> String {
         match (&self.answer, &self.outcome) {
-            (Some(answer), _) => answer.shown(),
+            (Some(_), _) => self.shown.clone(),
             (None, Outcome::Unclear(reason)) => reason.to_string(),
             (None, _) => String::new(),
         }
@@ -238,11 +240,6 @@ impl<'a> Session<'a> {
         self.findings
             .iter()
             .any(|finding| finding.id == id && finding.verdict == Verdict::NotEnforced)
-    }
-
-    /// Text of the target without the credentials that were sent to it.
-    pub(crate) fn without_secrets(&self, text: &str) -> String {
-        self.secrets.removed_from(text)
     }
 
     /// Records a decision, unless the user left the case out.

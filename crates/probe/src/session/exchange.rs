@@ -13,6 +13,7 @@ pub(super) fn unsendable(draft: &Draft, reason: String) -> Attempt {
     Attempt {
         outcome: Outcome::Unclear(Unclear::Local(reason)),
         answer: None,
+        shown: String::new(),
         exchange: unsent(draft),
     }
 }
@@ -27,6 +28,7 @@ pub(super) fn rehearsed(draft: &Draft, shown: &[(String, String)], expect: Expec
             Expect::Refused => Outcome::Refused,
         },
         answer: None,
+        shown: String::new(),
         exchange,
     }
 }

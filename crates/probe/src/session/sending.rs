@@ -191,6 +191,7 @@ impl Session<'_> {
                     u64::try_from(answer.elapsed.as_millis()).unwrap_or(u64::MAX);
                 Attempt {
                     outcome: answer.outcome(&self.success, also),
+                    shown: self.secrets.removed_from(&answer.shown()),
                     answer: Some(answer),
                     exchange,
                 }
@@ -200,6 +201,7 @@ impl Session<'_> {
                 Attempt {
                     outcome: Outcome::Unclear(Unclear::Transport(error)),
                     answer: None,
+                    shown: String::new(),
                     exchange,
                 }
             }
