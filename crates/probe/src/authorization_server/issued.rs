@@ -57,6 +57,16 @@ pub(super) async fn ask(
         .must_refuse(&NO_PROOF, |draft, _| draft.proof_lines = ProofLines::None)
         .await;
     bound(site, session, first).await;
+    if [&SILENT, &CONFIRMATION]
+        .iter()
+        .any(|case| session.found(&case.id()))
+    {
+        for case in [&OTHER_KEY, &SAME_KEY] {
+            let reason = "tokens are not bound to the proof's key in the first place";
+            session.conclude(case, Decision::not_applicable(reason));
+        }
+        return;
+    }
     keys(site, session, strangers).await;
 }
 

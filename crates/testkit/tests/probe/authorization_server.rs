@@ -140,27 +140,7 @@ fn cases(report: &Report) -> BTreeMap<String, BTreeSet<String>> {
     cases
 }
 
-fn show(report: &Report) {
-    for finding in &report.findings {
-        eprintln!(
-            "{:32} {:14} {} [{}]",
-            finding.id,
-            finding.verdict.to_string(),
-            finding.reason,
-            finding.got
-        );
-    }
-    for label in &report.labels {
-        eprintln!("{label:?}");
-    }
-    for measure in &report.measures {
-        eprintln!("{measure:?}");
-    }
-    eprintln!("{} requests, {:?}", report.requests, report.warnings);
-}
-
 fn assert_strict(report: &Report) {
-    show(report);
     assert_eq!(ids(report, Verdict::NotEnforced), BTreeSet::new());
     assert_eq!(ids(report, Verdict::Inconclusive), BTreeSet::new());
     assert_eq!(report.grade, 'A');

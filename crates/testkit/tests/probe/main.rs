@@ -13,5 +13,6 @@ mod certificates;
 mod faults;
 mod hostile;
 mod issuer_access;
+mod issuer_faults;
 mod outputs;
 mod resource_server;
