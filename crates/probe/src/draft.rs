@@ -17,6 +17,7 @@ use keybound_proto::token::TokenHash;
 use keybound_proto::uri::HttpUrl;
 
 use crate::jwt::{JwtDraft, public_jwk};
+use crate::signatures::{Message, Signatures};
 
 /// How often and in what form the proof is sent.
 #[derive(Clone, Debug, Default)]
@@ -82,6 +83,8 @@ pub(crate) struct Draft {
     pub(crate) form: Option<Form>,
     pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
     pub(crate) body: Bytes,
+    /// Message signatures (RFC 9421), made last, since they cover the rest.
+    pub(crate) signatures: Signatures,
 }
 
 /// A request on the wire's side of signing.
@@ -111,6 +114,7 @@ impl Draft {
             form: None,
             headers: Vec::new(),
             body: Bytes::new(),
+            signatures: Signatures::default(),
         }
     }
 
@@ -189,11 +193,53 @@ impl Draft {
         }
     }
 
+    /// Signs now, so that the request is the same to the byte however often it is sent.
+    ///
+    /// # Errors
+    /// What could not be signed, in words.
+    pub(crate) fn fix(&mut self) -> Result<(), String> {
+        let assertion = self.form.as_mut().and_then(|form| form.assertion.as_mut());
+        for jwt in self.proof.iter_mut().chain(assertion) {
+            jwt.fix()?;
+        }
+        if !self.signatures.drafts.is_empty() {
+            let (headers, body) = (self.seal_unsigned()?.headers, self.body.clone());
+            let (method, url) = (self.method.clone(), self.url.clone());
+            self.signatures.fix(&Message {
+                method: &method,
+                url: &url,
+                path: None,
+                headers: &headers,
+                body: &body,
+            })?;
+        }
+        Ok(())
+    }
+
     /// Signs and encodes.
     ///
     /// # Errors
     /// What could not be signed or encoded, in words.
     pub(crate) fn seal(&self) -> Result<Sealed, String> {
+        let mut sealed = self.seal_unsigned()?;
+        if self.signatures.drafts.is_empty() {
+            return Ok(sealed);
+        }
+        let added = self.signatures.seal(&Message {
+            method: &self.method,
+            url: &self.url,
+            path: None,
+            headers: &sealed.headers,
+            body: &sealed.body,
+        })?;
+        for (name, value) in added {
+            sealed.shown.push((name.to_string(), shown_value(&value)));
+            sealed.headers.push((name, value));
+        }
+        Ok(sealed)
+    }
+
+    fn seal_unsigned(&self) -> Result<Sealed, String> {
         let mut headers = self.headers.clone();
         let mut shown: Vec<(String, String)> = headers
             .iter()

@@ -59,6 +59,8 @@ pub(crate) struct JwtDraft {
     pub(crate) signer: Arc<dyn Signer>,
     pub(crate) signature: Signature,
     pub(crate) encoding: Encoding,
+    /// The text, once it must not change any more: a signature by ECDSA is another one each time.
+    fixed: Option<String>,
 }
 
 impl JwtDraft {
@@ -70,6 +72,7 @@ impl JwtDraft {
             signer: Arc::clone(signer),
             signature: Signature::Good,
             encoding: Encoding::Compact,
+            fixed: None,
         };
         draft.member("typ", typ);
         draft.member("alg", signer.algorithm().name());
@@ -112,11 +115,23 @@ impl JwtDraft {
         }
     }
 
+    /// Signs now, so that every later [`JwtDraft::seal`] gives the same text.
+    ///
+    /// # Errors
+    /// When the key cannot sign, in words.
+    pub(crate) fn fix(&mut self) -> Result<(), String> {
+        self.fixed = Some(self.seal()?);
+        Ok(())
+    }
+
     /// The text as it goes out.
     ///
     /// # Errors
     /// When the key cannot sign, in words.
     pub(crate) fn seal(&self) -> Result<String, String> {
+        if let Some(text) = &self.fixed {
+            return Ok(text.clone());
+        }
         let mut header = Value::Object(self.header.clone()).to_string();
         if self.encoding == Encoding::Oversize {
             header.truncate(header.len() - 1);
@@ -286,6 +301,15 @@ mod tests {
             bad.encoding = encoding;
             assert!(!verifies(&bad), "{encoding:?}");
         }
+    }
+
+    #[test]
+    fn a_fixed_draft_is_the_same_to_the_byte() {
+        let mut draft = draft();
+        let loose = draft.seal().expect("a text");
+        assert_ne!(loose, draft.seal().expect("a text"), "ECDSA signs anew");
+        draft.fix().expect("a text");
+        assert_eq!(draft.seal(), draft.seal());
     }
 
     #[test]

@@ -28,6 +28,7 @@ use keybound_proto::time::UnixTime;
 use keybound_proto::uri::HttpUrl;
 
 pub use self::outbound::Callback;
+pub(crate) use self::replay::twice;
 use crate::answer::{Outcome, Success, Unclear};
 use crate::check::Decision;
 use crate::credentials::{Credentials, TokenIssuer};
@@ -38,6 +39,7 @@ use crate::options::Options;
 use crate::proof_cases::{DEFECTS, Strangers};
 use crate::report::{Measure, Report, SCHEMA, TargetKind};
 use crate::session::{Attempt, Expect, Moment, Session, skew_in_words};
+use crate::signatures::{self, SignatureProfile};
 use crate::timing::Timing;
 use crate::{Level, Progress};
 
@@ -82,6 +84,8 @@ pub struct ResourceServer {
     pub callback: Option<Arc<dyn Callback>>,
     /// What the token is bound to, where its `cnf` does not say: opaque tokens.
     pub bound_to: Option<Binding>,
+    /// How requests are signed, where the target takes HTTP message signatures by the token's key.
+    pub signatures: Option<SignatureProfile>,
     /// For cases that need more client certificates than the one in [`crate::TlsOptions`].
     pub certificates: OtherCertificates,
 }
@@ -102,6 +106,7 @@ impl ResourceServer {
             revoker: None,
             callback: None,
             bound_to: None,
+            signatures: None,
             certificates: OtherCertificates {
                 other: None,
                 renewed: None,
@@ -224,7 +229,8 @@ impl ResourceServer {
         measures: &mut Vec<Measure>,
     ) {
         certificates::ask(self, session).await;
-        if !self.binding().has_proof() {
+        signatures::ask(self, session, &strangers.key).await;
+        if !self.has_proof() {
             self.ask_without_proofs(session, measures).await;
             return;
         }
@@ -253,11 +259,20 @@ impl ResourceServer {
         refusals::ask(self, session).await;
     }
 
-    /// What concerns the token alone: it is bound to a certificate, and no proof is sent.
+    /// Whether a good request has a proof: where nothing else binds the token, or both do.
+    fn has_proof(&self) -> bool {
+        match &self.signatures {
+            Some(profile) => profile.scheme.eq_ignore_ascii_case("DPoP"),
+            None => self.binding().has_proof(),
+        }
+    }
+
+    /// What concerns the token alone: no proof is sent.
     async fn ask_without_proofs(&self, session: &mut Session<'_>, measures: &mut Vec<Measure>) {
         presentation::ask_without_proofs(self, session).await;
         for defect in DEFECTS {
-            let reason = "the token is bound to a certificate and sent without a proof";
+            let reason =
+                "good requests have no proof: a certificate or a signature binds the token";
             let decision = Decision::not_applicable(reason);
             session.conclude(&defect.case(defect.check), decision);
         }
@@ -281,11 +296,18 @@ impl ResourceServer {
         let mut draft = Draft::new(self.method.clone(), &self.url);
         draft.headers.clone_from(&self.headers);
         draft.body = self.body.clone();
-        let binding = self.binding();
-        if binding.has_proof() {
+        if self.has_proof() {
             draft.prove(&bound.key, moment.now);
         }
-        draft.present(binding.scheme(), bound.token.expose());
+        let scheme = self
+            .signatures
+            .as_ref()
+            .map(|profile| profile.scheme.as_str());
+        let scheme = scheme.unwrap_or_else(|| self.binding().scheme());
+        draft.present(scheme, bound.token.expose());
+        if let Some(profile) = &self.signatures {
+            draft.signatures.drafts = vec![profile.draft(&bound.key, moment.now)];
+        }
         if let Some(nonce) = &moment.nonce {
             draft.on_proof(|proof| proof.claim("nonce", nonce.as_str()));
         }

@@ -7,6 +7,7 @@
 
 mod access;
 mod authorization;
+mod certificates;
 mod conduct;
 mod consent;
 mod credentials;

@@ -131,4 +131,16 @@ checks! {
         "a token outlives the certificate it was bound to",
         "a token is bound to one certificate, not to its key or name; with a new certificate the client gets a new token",
         "compare the hash of the certificate, not that of its key";
+    SG_01 "SG-01" High "what the signature covers", "RFC 9421 sections 3.2 and 7.2; RFC 9530",
+        "a captured signature is put under another request",
+        "whatever a signature does not cover can be changed by anybody between client and server",
+        "require method, target, token and the digest of the body among the covered components, and compute the base and the digest from the request itself";
+    SG_02 "SG-02" High "how long and how often a signature is good", "RFC 9421 sections 3.2 and 7.2.2",
+        "a captured request is sent again",
+        "a signature without limits in time and number can be repeated by whoever sees it",
+        "require `created` close to the present, honour `expires`, and remember every `nonce` or signature for as long as it could be accepted";
+    SG_03 "SG-03" Critical "whose signature, and which", "RFC 9421 sections 3.2, 7.2.4 and 7.3",
+        "a request signed by somebody else passes",
+        "labels and algorithm names are the sender's; only the key the token is bound to tells who signed",
+        "verify with the key the token names and the algorithm that key has, and choose the signature by policy, not by its label";
 }

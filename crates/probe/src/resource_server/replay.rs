@@ -121,7 +121,11 @@ pub(crate) async fn twice(case: &Case, session: &mut Session<'_>, pause: Option<
         session.conclude(case, decision);
         return;
     }
-    let draft = session.good();
+    let mut draft = session.good();
+    if let Err(reason) = draft.fix() {
+        session.conclude(case, Decision::inconclusive(reason));
+        return;
+    }
     let first = session.send(&draft, &[], Expect::Served).await;
     if first.outcome != Outcome::Served {
         let reason = "the first of the two was not served";
@@ -254,6 +258,10 @@ async fn addresses(server: &ResourceServer, session: &mut Session<'_>) {
         return;
     }
     let mut draft = session.good();
+    if let Err(reason) = draft.fix() {
+        session.conclude(&ADDRESSES, Decision::inconclusive(reason));
+        return;
+    }
     let (mut served, mut answered, mut evidence) = (0, 0, Vec::new());
     for address in found.iter().take(8) {
         draft.address = Some(*address);

@@ -115,7 +115,7 @@ impl Limits {
 }
 
 /// The certificates of a PEM file; at least one.
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Failure> {
+pub(super) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Failure> {
     let pem = read(path)?;
     let all: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
     match all {
@@ -131,7 +131,7 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Failure> {
     }
 }
 
-fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, Failure> {
+pub(super) fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, Failure> {
     let pem = zeroize::Zeroizing::new(read(path)?);
     PrivateKeyDer::from_pem_slice(&pem).map_err(|_| {
         Failure::usage(format!("`{}` holds no private key", path.display()))

@@ -7,6 +7,7 @@ use keybound_probe::{McpServer, ResourceServer};
 use keybound_proto::uri::HttpUrl;
 
 use super::access::Access;
+use super::certificates::CertificateArguments;
 use super::conduct::{self, Target};
 use super::consent::{self, Plan};
 use super::credentials;
@@ -41,6 +42,9 @@ pub(crate) struct RsArguments {
     /// Another origin the same API is said to listen on
     #[arg(long, value_name = "URL")]
     other_origin: Vec<String>,
+
+    #[command(flatten)]
+    certificates: CertificateArguments,
 
     #[command(flatten)]
     run: RunArguments,
@@ -89,6 +93,8 @@ pub(super) fn api(arguments: &RsArguments, context: &Context) -> Outcome {
         }
         server.body = Bytes::from(body.read_bytes()?.to_vec());
     }
+    let own = arguments.run.limits.options()?.tls.identity;
+    server.certificates = arguments.certificates.read(own.as_deref())?;
     arguments.run.run(server, Target::ResourceServer, context)
 }
 
