@@ -60,7 +60,7 @@ ServerName localhost:${port}
 Listen 127.0.0.1:${port}
 PidFile ${root}/apache.pid
 ErrorLog ${root}/error.log
-LogLevel ${process.env.KEYBOUND_SHOW_FINDINGS ? 'oauth2:debug' : 'error'}
+LogLevel error
 DefaultRuntimeDir ${root}
 DocumentRoot ${root}/htdocs
 ServerLimit 1

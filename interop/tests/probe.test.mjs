@@ -8,10 +8,12 @@ import * as jose from 'jose';
 import { apacheMissing, startApache } from '../lib/apache.mjs';
 import { makeCertificates, opensslMissing } from '../lib/certificates.mjs';
 import { startEnvoy } from '../lib/envoy.mjs';
-import { keybound, temporaryDirectory } from '../lib/keybound.mjs';
+import { freePortBase, keybound, temporaryDirectory } from '../lib/keybound.mjs';
+import { CLIENT_ID, startPeer } from '../lib/peer.mjs';
 import { assertExpected, probe, startTrust } from '../lib/probe.mjs';
 import { pythonMissing, startPython } from '../lib/python.mjs';
 import { startResource } from '../peers/resource.mjs';
+import { startUserinfo } from '../peers/userinfo.mjs';
 
 const noPython = await pythonMissing();
 const noApache = await apacheMissing();
@@ -89,6 +91,39 @@ describe('keybound probe', () => {
       '--ca-cert', file('ca.pem'), '--client-cert', file('owner.pem'),
       '--client-cert-key', file('owner.key'), '--other-client-cert', file('another.pem'),
       '--other-client-cert-key', file('another.key'), '--renewed-client-cert', file('renewed.pem'),
+    ]);
+  });
+
+  test('authorization-server', async () => {
+    const key = path.join(directory, 'client.pem');
+    await keybound(['key', 'new', '--out', key]);
+    const shown = await keybound(['key', 'show', key, '--jwks']);
+    const resource = 'https://api.example/';
+    const port = await freePortBase(1);
+    const peer = await startPeer({ port, clientJwks: JSON.parse(shown.stdout), resource });
+    try {
+      const found = await probe('as', peer.issuer, [
+        '--client-id', CLIENT_ID, '--client-key', `file:${key}`, '--resource', resource,
+        '--scope', 'approvals:read', '--level', 'quick',
+      ]);
+      await assertExpected('authorization-server', found);
+    } finally {
+      await peer.stop();
+    }
+  });
+
+  test('userinfo', async () => {
+    const peer = await startUserinfo({ port: await freePortBase(1) });
+    const bound = async (name) => {
+      const key = path.join(directory, `${name}.pem`);
+      const made = await keybound(['key', 'new', '--out', key, '--json']);
+      const file = path.join(directory, `${name}.token`);
+      await writeFile(file, await peer.token(JSON.parse(made.stdout).jkt), { mode: 0o600 });
+      return { key: `file:${key}`, token: `@${file}` };
+    };
+    const [own, other] = [await bound('reader'), await bound('other-reader')];
+    await assertFound('userinfo', peer, [
+      '--token', own.token, '--key', own.key, '--other-token', other.token, '--other-key', other.key,
     ]);
   });
 });

@@ -183,9 +183,15 @@ async fn resource(session: &mut Session<'_>, first: Option<&Issued>) {
     with_parameter(&RESOURCE, session, ("resource", NOBODYS_RESOURCE), judge).await;
 }
 
-/// RFC 6749 section 3.3: a server may give less than was asked for, and then says what it gave.
+/// RFC 6749 section 3.3: a server may give less than was asked for, and then says what it gave, in the
+/// answer or at least in the token.
 async fn scope(session: &mut Session<'_>) {
-    let judge = |issued: &Issued| match &issued.scope {
+    let in_token = |issued: &Issued| {
+        let claims = issued.claims.as_ref()?;
+        let scope = claims.get("scope").and_then(serde_json::Value::as_str);
+        Some(scope.unwrap_or_default().to_owned())
+    };
+    let judge = |issued: &Issued| match &issued.scope.clone().or_else(|| in_token(issued)) {
         None => Decision::of(
             Verdict::NotEnforced,
             "a token was issued, and the answer names no other scope than the one asked for",

@@ -16,3 +16,4 @@ mod issuer_access;
 mod issuer_faults;
 mod outputs;
 mod resource_server;
+mod signatures;
