@@ -9,7 +9,7 @@ pub(crate) mod checks;
 mod outbound;
 mod places;
 pub(crate) mod presentation;
-mod refusals;
+pub(crate) mod refusals;
 pub(crate) mod replay;
 mod revocation;
 mod tokens;

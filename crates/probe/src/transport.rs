@@ -357,7 +357,9 @@ fn request(sealed: &Sealed, version: Version) -> Result<Request<Full<Bytes>>, No
 
 async fn whole(response: http::Response<hyper::body::Incoming>) -> Result<Answer, String> {
     let (parts, body) = response.into_parts();
-    let body = beginning(body).await?;
+    let kind = parts.headers.get(http::header::CONTENT_TYPE);
+    let stream = kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"));
+    let body = beginning(body, stream).await?;
     Ok(Answer {
         status: parts.status,
         headers: parts.headers,
@@ -368,7 +370,10 @@ async fn whole(response: http::Response<hyper::body::Incoming>) -> Result<Answer
 
 /// The beginning of a body, which is all that is needed to judge an answer: one that never ends
 /// must not fill the memory.
-async fn beginning(mut body: hyper::body::Incoming) -> Result<Bytes, String> {
+///
+/// Of a stream of events it is what comes until the first event with data ends: the server may
+/// keep the stream open for more.
+async fn beginning(mut body: hyper::body::Incoming, stream: bool) -> Result<Bytes, String> {
     let mut begun = BytesMut::new();
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| format!("the body broke off: {}", words(&error)))?;
@@ -379,8 +384,29 @@ async fn beginning(mut body: hyper::body::Incoming) -> Result<Bytes, String> {
             begun.truncate(MAX_BODY);
             break;
         }
+        if stream && has_event(&begun) {
+            break;
+        }
     }
     Ok(begun.freeze())
+}
+
+/// Whether an event with data is complete: an empty line after a line `data: …`.
+fn has_event(text: &[u8]) -> bool {
+    let mut data = false;
+    for line in text.split_inclusive(|byte| *byte == b'\n') {
+        let ended = line.ends_with(b"\n");
+        match line.trim_ascii() {
+            b"" if ended && data => return true,
+            b"" => data = false,
+            line => {
+                data |= line
+                    .strip_prefix(b"data:")
+                    .is_some_and(|rest| !rest.trim_ascii().is_empty())
+            }
+        }
+    }
+    false
 }
 
 fn words(error: &hyper::Error) -> String {

@@ -162,7 +162,7 @@ pub(super) async fn labels(
 
 /// The document and where it is. That there is none is for a 404 to say, or an answer that is no
 /// JSON, and not for a target that does not answer.
-async fn metadata(
+pub(crate) async fn metadata(
     server: &ResourceServer,
     session: &mut Session<'_>,
 ) -> Result<(String, Value), Decision> {
