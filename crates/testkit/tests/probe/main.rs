@@ -14,6 +14,7 @@ mod faults;
 mod hostile;
 mod issuer_access;
 mod issuer_faults;
+mod mcp;
 mod outputs;
 mod resource_server;
 mod signatures;

@@ -46,17 +46,20 @@ async fn answer(manner: Manner, headers: HeaderMap, body: Bytes) -> Response {
     let Ok(request) = serde_json::from_slice::<Value>(&body) else {
         return StatusCode::BAD_REQUEST.into_response();
     };
-    let accepts = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
+    let accepts = headers
+        .get(header::ACCEPT)
+        .and_then(|accept| accept.to_str().ok());
     let both = accepts.is_some_and(|accept| {
         accept.contains("application/json") && accept.contains("text/event-stream")
     });
     if !both {
         return StatusCode::NOT_ACCEPTABLE.into_response();
     }
-    let named = headers.get("mcp-method").and_then(|method| method.to_str().ok());
+    let named = headers
+        .get("mcp-method")
+        .and_then(|method| method.to_str().ok());
     let stateless = named == request["method"].as_str();
-    let known = request["method"] == manner.method
-        && (manner.method == "initialize" || stateless);
+    let known = request["method"] == manner.method && (manner.method == "initialize" || stateless);
     let answer = if known {
         json!({"jsonrpc": "2.0", "id": request["id"], "result": {"capabilities": {}}})
     } else {
@@ -67,7 +70,11 @@ async fn answer(manner: Manner, headers: HeaderMap, body: Bytes) -> Response {
         return axum::Json(answer).into_response();
     }
     let events = format!("id: 1\ndata:\n\nevent: message\ndata: {answer}\n\n");
-    ([(header::CONTENT_TYPE, "text/event-stream")], Body::new(Open(Some(Bytes::from(events))))).into_response()
+    (
+        [(header::CONTENT_TYPE, "text/event-stream")],
+        Body::new(Open(Some(Bytes::from(events)))),
+    )
+        .into_response()
 }
 
 /// A body that says this and stays open.
@@ -82,7 +89,9 @@ impl hyper::body::Body for Open {
         _: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         let said = self.0.take();
-        said.map_or(Poll::Pending, |said| Poll::Ready(Some(Ok(Frame::data(said)))))
+        said.map_or(Poll::Pending, |said| {
+            Poll::Ready(Some(Ok(Frame::data(said))))
+        })
     }
 }
 
@@ -196,7 +205,9 @@ async fn a_strict_gateway_yields_nothing() {
     if let Some(issuer) = &mut server.credentials.issuer {
         "approvals:write".clone_into(&mut issuer.scope);
     }
-    let report = probe(&world, &McpServer { server }).await.expect("a report");
+    let report = probe(&world, &McpServer { server })
+        .await
+        .expect("a report");
     assert_eq!(ids(&report, Verdict::NotEnforced), BTreeSet::new());
     assert_eq!(ids(&report, Verdict::Inconclusive), BTreeSet::new());
     assert_eq!(of_profile(&ids(&report, Verdict::Enforced)), ENFORCED);
@@ -220,7 +231,9 @@ async fn a_server_behind_the_guard_fulfils_the_profile_with_either_handshake() {
     ];
     for manner in manners {
         let running = start(&world, manner, Some(|_| {})).await;
-        let report = probe(&world, &target(&world, &running).await).await.expect("a report");
+        let report = probe(&world, &target(&world, &running).await)
+            .await
+            .expect("a report");
         assert_eq!(
             of_profile(&ids(&report, Verdict::NotEnforced)),
             Vec::<&str>::new(),
@@ -239,7 +252,9 @@ async fn a_server_behind_the_guard_fulfils_the_profile_with_either_handshake() {
 async fn a_server_behind_nothing_is_found() {
     let world = World::start().await;
     let running = start(&world, DISCOVER, None).await;
-    let report = probe(&world, &target(&world, &running).await).await.expect("a report");
+    let report = probe(&world, &target(&world, &running).await)
+        .await
+        .expect("a report");
     assert_eq!(
         of_profile(&ids(&report, Verdict::NotEnforced)),
         [
@@ -251,7 +266,10 @@ async fn a_server_behind_nothing_is_found() {
     );
     assert_eq!(report.grade, 'F');
     // What was never refused has no refusal to look at.
-    assert_eq!(at(&report, "sep-1932-server-reject-401").0, Verdict::Inconclusive);
+    assert_eq!(
+        at(&report, "sep-1932-server-reject-401").0,
+        Verdict::Inconclusive
+    );
 }
 
 #[tokio::test]
@@ -259,7 +277,9 @@ async fn a_window_beyond_five_minutes_is_found() {
     let world = World::start().await;
     let wide = |config: &mut GuardConfig| config.profile.window.past = 400;
     let running = start(&world, DISCOVER, Some(wide)).await;
-    let report = probe(&world, &target(&world, &running).await).await.expect("a report");
+    let report = probe(&world, &target(&world, &running).await)
+        .await
+        .expect("a report");
     let (verdict, reason) = at(&report, "sep-1932-server-iat-window");
     assert_eq!(verdict, Verdict::NotEnforced);
     assert!(reason.contains("up to 400 s old"), "{reason}");
@@ -275,7 +295,9 @@ async fn a_server_that_knows_no_handshake_is_not_judged() {
         stream: false,
     };
     let running = start(&world, other, None).await;
-    let report = probe(&world, &target(&world, &running).await).await.expect("a report");
+    let report = probe(&world, &target(&world, &running).await)
+        .await
+        .expect("a report");
     assert_eq!(ids(&report, Verdict::Enforced), BTreeSet::new());
     assert_eq!(ids(&report, Verdict::NotEnforced), BTreeSet::new());
     assert_eq!(report.grade, '?');
