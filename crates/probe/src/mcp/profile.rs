@@ -145,7 +145,7 @@ impl Rule {
 fn resting_on(report: &Report, ids: &[&str]) -> Decision {
     let named = |finding: &&Finding| {
         let is = |id: &&str| finding.id == *id || finding.check == *id;
-        finding.severity >= Severity::Medium && ids.iter().any(|id| is(&id))
+        finding.severity >= Severity::Medium && ids.iter().any(is)
     };
     let all: Vec<&Finding> = report.findings.iter().filter(named).collect();
     let with = |verdict: Verdict| -> Vec<&str> {

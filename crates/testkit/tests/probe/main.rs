@@ -5,7 +5,8 @@
 
 #![expect(
     clippy::expect_used,
-    reason = "a test stops when its own footing is wrong"
+    clippy::print_stderr,
+    reason = "a test stops when its own footing is wrong, and says what it saw"
 )]
 
 mod authorization_server;
