@@ -57,13 +57,33 @@ const fn kind_name(kind: TargetKind) -> &'static str {
 
 /// When, how long and how many requests, in one line.
 fn run_line(report: &Report) -> String {
-    format!(
-        "{} UTC · {:.1} s · {} · keybound {}",
-        text::date_time(report.started_at),
-        report.seconds,
-        text::count(report.requests, "request"),
-        clean(&report.version),
-    )
+    let when = text::date_time(report.started_at);
+    let version = clean(&report.version);
+    if report.kind == TargetKind::HttpArchive {
+        return format!("{when} UTC · keybound {version}");
+    }
+    let requests = text::count(report.requests, "request");
+    let seconds = report.seconds;
+    format!("{when} UTC · {seconds:.1} s · {requests} · keybound {version}")
+}
+
+/// What `sent` and `got` of a case are called: recorded traffic was sent by others.
+const fn sides(kind: TargetKind) -> (&'static str, &'static str) {
+    match kind {
+        TargetKind::HttpArchive => ("Looked for", "Seen"),
+        TargetKind::ResourceServer | TargetKind::AuthorizationServer | TargetKind::McpServer => {
+            ("What we sent", "What we got")
+        }
+    }
+}
+
+/// Why the verdict follows, where that is not said by what came back.
+fn reason(finding: &Finding) -> &str {
+    if finding.reason == finding.got {
+        ""
+    } else {
+        &finding.reason
+    }
 }
 
 /// The counts, in one line. Those that are zero are left out, except what a reader looks for first.

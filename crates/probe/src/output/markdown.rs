@@ -17,6 +17,7 @@ use crate::verdict::Verdict;
 pub fn markdown(report: &Report) -> String {
     let mut page = Page {
         text: String::new(),
+        sides: super::sides(report.kind),
     };
     page.head(report);
     page.numbers(report);
@@ -36,6 +37,8 @@ pub fn markdown(report: &Report) -> String {
 
 struct Page {
     text: String,
+    /// What `sent` and `got` are called.
+    sides: (&'static str, &'static str),
 }
 
 impl Page {
@@ -128,9 +131,10 @@ impl Page {
     fn finding(&mut self, finding: &Finding) {
         self.line(&format!("**{}** · {}", code(&finding.id), finding.severity));
         self.line("");
-        self.item("What we sent", &words(&finding.sent));
-        self.item("What we got", &code(&finding.got));
-        self.item("Reason", &words(&finding.reason));
+        let (sent, got) = self.sides;
+        self.item(sent, &words(&finding.sent));
+        self.item(got, &code(&finding.got));
+        self.item("Reason", &words(super::reason(finding)));
         self.item("Known", &words(&super::known_line(finding)));
         self.line("");
         self.evidence(&finding.evidence);

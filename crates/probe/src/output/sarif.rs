@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::group::{self, Group};
 use super::text::clean;
 use crate::calendar::rfc3339;
-use crate::report::{Finding, Report};
+use crate::report::{Finding, Report, TargetKind};
 use crate::verdict::{Severity, Verdict};
 
 const SCHEMA: &str =
@@ -87,13 +87,18 @@ fn rule(group: &Group<'_>) -> Value {
 }
 
 fn result(finding: &Finding, rule: usize, report: &Report) -> Value {
-    let got = if finding.got.is_empty() {
+    let got = if finding.got.is_empty() || super::reason(finding).is_empty() {
         String::new()
     } else {
         format!("Got: {}. ", clean(&finding.got))
     };
+    let sent = if report.kind == TargetKind::HttpArchive {
+        "Looked for"
+    } else {
+        "Sent"
+    };
     let message = format!(
-        "Sent: {}. {got}{}",
+        "{sent}: {}. {got}{}",
         clean(&finding.sent),
         sentence(&finding.reason)
     );

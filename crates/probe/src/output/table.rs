@@ -182,16 +182,16 @@ impl Page {
             Verdict::NotEnforced => {
                 self.detail("severity", finding.severity.as_str());
                 self.detail("got", &finding.got);
-                self.detail("reason", &finding.reason);
+                self.detail("reason", super::reason(finding));
                 self.detail("known", &super::known_line(finding));
             }
             Verdict::Inconclusive => {
-                self.detail("reason", &finding.reason);
+                self.detail("reason", super::reason(finding));
                 self.detail("got", &finding.got);
             }
             Verdict::Enforced | Verdict::NotApplicable if self.style.verbose => {
                 self.detail("got", &finding.got);
-                self.detail("reason", &finding.reason);
+                self.detail("reason", super::reason(finding));
             }
             Verdict::Enforced | Verdict::NotApplicable => {}
         }

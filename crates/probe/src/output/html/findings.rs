@@ -3,9 +3,12 @@
 use super::Markup;
 use super::capital;
 use crate::output::group::{self, Group};
-use crate::output::{exchange_lines, known_line};
+use crate::output::{exchange_lines, known_line, reason, sides};
 use crate::report::{Exchange, Finding, Report};
 use crate::verdict::{Severity, Verdict};
+
+/// What `sent` and `got` are called.
+type Sides = (&'static str, &'static str);
 
 const SEVERITIES: [Severity; 5] = [
     Severity::Critical,
@@ -23,7 +26,7 @@ pub(super) fn all(page: &mut Markup, report: &Report) {
         group::of(findings.filter(move |finding| finding.verdict == verdict))
     };
     known(page, report);
-    undecided(page, &of(Verdict::Inconclusive));
+    undecided(page, &of(Verdict::Inconclusive), sides(report.kind));
     enforced(page, &of(Verdict::Enforced));
     not_asked(page, &of(Verdict::NotApplicable));
 }
@@ -51,7 +54,7 @@ fn open(page: &mut Markup, report: &Report) {
         page.text(&format!("{} ({number})", capital(severity.as_str())));
         page.raw("</h3>\n");
         for group in &groups {
-            card(page, group, ink(severity));
+            card(page, group, ink(severity), sides(report.kind));
         }
     }
 }
@@ -70,12 +73,12 @@ fn known(page: &mut Markup, report: &Report) {
     );
     page.raw("<h3 class=\"soft\">By check</h3>\n");
     for group in &groups {
-        card(page, group, "care");
+        card(page, group, "care", sides(report.kind));
     }
 }
 
 /// A check whose cases are not enforced.
-fn card(page: &mut Markup, group: &Group<'_>, class: &'static str) {
+fn card(page: &mut Markup, group: &Group<'_>, class: &'static str, sides: Sides) {
     page.raw("<article class=\"card ");
     page.raw(class);
     page.raw("\">\n<h4>");
@@ -92,12 +95,12 @@ fn card(page: &mut Markup, group: &Group<'_>, class: &'static str) {
         page.raw("</dl>\n");
     }
     for finding in &group.findings {
-        case(page, finding, class);
+        case(page, finding, class, sides);
     }
     page.raw("</article>\n");
 }
 
-fn case(page: &mut Markup, finding: &Finding, class: &'static str) {
+fn case(page: &mut Markup, finding: &Finding, class: &'static str, sides: Sides) {
     page.raw("<div class=\"case\">\n<p><span class=\"tag ");
     page.raw(class);
     page.raw("\">");
@@ -107,13 +110,15 @@ fn case(page: &mut Markup, finding: &Finding, class: &'static str) {
     page.raw("</span>");
     page.code(&finding.id);
     page.raw("</p>\n<dl>\n");
-    row(page, "What we sent", &finding.sent);
+    row(page, sides.0, &finding.sent);
     if !finding.got.is_empty() {
-        page.raw("<dt>What we got</dt><dd>");
+        page.raw("<dt>");
+        page.raw(sides.1);
+        page.raw("</dt><dd>");
         page.code(&finding.got);
         page.raw("</dd>\n");
     }
-    row(page, "Reason", &finding.reason);
+    row(page, "Reason", reason(finding));
     row(page, "Known", &known_line(finding));
     if let Some(cause) = &finding.cause {
         page.raw("<dt>Cause</dt><dd>");
@@ -150,7 +155,7 @@ fn evidence(page: &mut Markup, exchanges: &[Exchange]) {
     page.raw("</pre>\n</details>\n");
 }
 
-fn undecided(page: &mut Markup, groups: &[Group<'_>]) {
+fn undecided(page: &mut Markup, groups: &[Group<'_>], sides: Sides) {
     if groups.is_empty() {
         return;
     }
@@ -158,7 +163,7 @@ fn undecided(page: &mut Markup, groups: &[Group<'_>]) {
     for group in groups {
         title(page, group);
         for finding in &group.findings {
-            case(page, finding, "care");
+            case(page, finding, "care", sides);
         }
     }
 }
