@@ -307,7 +307,10 @@ impl Credential {
 }
 
 /// Parameters of a form whose values are credentials.
-pub(crate) const SECRET_PARAMETERS: [&str; 5] = [
+pub(crate) const SECRET_PARAMETERS: [&str; 8] = [
+    "assertion",
+    "client_assertion",
+    "code",
     "client_secret",
     "refresh_token",
     "token",

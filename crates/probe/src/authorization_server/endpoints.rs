@@ -45,7 +45,7 @@ const OWN: Case = Case::without_cause(
     "own-token",
     "revocation of a token by its client, and introspection ten times a second for ten seconds",
 );
-const OTHERS: Case = Case::without_cause(
+pub(super) const OTHERS: Case = Case::without_cause(
     &AS_09,
     "others-token",
     "revocation of a token by another client, and introspection by its own",
@@ -59,6 +59,9 @@ pub(super) async fn ask(
     measures: &mut Vec<Measure>,
 ) {
     let all = [&CNF, &TOKEN_TYPE, &CHANGED, &ANONYMOUS, &OWN, &OTHERS];
+    if all.iter().all(|case| session.options.excludes(&case.id())) {
+        return;
+    }
     let endpoint = site.metadata.endpoint("introspection_endpoint");
     let (issued, endpoint) = match (token(session, |moment| site.good(moment)).await, endpoint) {
         (Ok(Some(issued)), Some(endpoint)) => (issued, endpoint),

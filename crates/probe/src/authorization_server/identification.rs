@@ -76,6 +76,9 @@ const TWO_FIELDS: Case = Case::new(
 )
 .severity(Severity::Low);
 
+/// The cases that need a client with a secret.
+pub(super) const BY_SECRET: &[Case] = &[WRONG_SECRET, TRUNCATED, LOOSE, TWO_FIELDS, POST];
+
 /// `second` is a client that authenticates by secret, where the run's own does not.
 pub(super) async fn ask(site: &Site, session: &mut Session<'_>, second: Option<&Known>) {
     session.must_refuse(&ABSENT, |draft, _| bare(draft)).await;
@@ -99,7 +102,7 @@ pub(super) async fn ask(site: &Site, session: &mut Session<'_>, second: Option<&
     match with_secret(&site.client).or_else(|| second.and_then(with_secret)) {
         Some((client, secret)) => secrets(site, session, client, secret).await,
         None => {
-            for case in [&WRONG_SECRET, &TRUNCATED, &LOOSE, &TWO_FIELDS, &POST] {
+            for case in BY_SECRET {
                 let reason = "needs a client that authenticates by secret";
                 session.conclude(case, Decision::not_applicable(reason));
             }

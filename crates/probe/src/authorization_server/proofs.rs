@@ -8,6 +8,7 @@ use keybound_proto::Cause;
 use super::checks::AS_04;
 use crate::Level;
 use crate::check::{Case, Decision};
+use crate::draft::Draft;
 use crate::proof_cases::{DEFECTS, ProofDefect, Strangers, other_host};
 use crate::report::Measure;
 use crate::resource_server::{checks as of_resource_servers, replay, window};
@@ -48,6 +49,18 @@ const HTU_QUERY: Case = Case::without_cause(
     "a proof whose `htu` has a query and a fragment the request has not",
 )
 .severity(Severity::Note);
+const EXTRA: Case = Case::without_cause(
+    &AS_04,
+    "extra-members",
+    "a proof with header parameters and claims nobody knows",
+)
+.severity(Severity::Note);
+const FORWARDED: Case = Case::new(
+    &AS_04,
+    "forwarded-spoofed",
+    "a proof for another host, with header fields that say the request came for that host",
+    Cause::DpopHtuMismatch,
+);
 const HOST: Case = Case::new(
     &AS_04,
     "host-spoofed",
@@ -82,24 +95,59 @@ pub(super) async fn ask(
             })
             .await;
     }
-    session
-        .must_refuse(&HOST, |draft, _| {
-            let other = other_host(draft.url.origin_as_given());
-            let htu = format!("{other}{}", draft.url.path());
-            draft.on_proof(|proof| proof.claim("htu", htu));
-            let host = other.split_once("://").map_or("", |(_, host)| host);
-            draft.header("host", host);
-        })
-        .await;
+    spoofed(session).await;
     session
         .must_serve(&HTU_QUERY, |draft, _| {
             let htu = format!("{}?probe=1#part", draft.url.without_query());
             draft.on_proof(|proof| proof.claim("htu", htu));
         })
         .await;
+    session
+        .must_serve(&EXTRA, |draft, _| {
+            draft.on_proof(|proof| {
+                proof.member("x-unknown", "ignored");
+                proof.claim("x-unknown", "ignored");
+            });
+        })
+        .await;
     window::ask(&AS_04, session, measures).await;
     replay::ask_nonce(&AS_04, session, measures).await;
     late(session, measures).await;
+}
+
+/// What a sender says about its own request: worth asking only where the host counts at all.
+async fn spoofed(session: &mut Session<'_>) {
+    let for_other_host = |draft: &mut Draft| {
+        let other = other_host(draft.url.origin_as_given());
+        let htu = format!("{other}{}", draft.url.path());
+        draft.on_proof(|proof| proof.claim("htu", htu));
+        other
+            .split_once("://")
+            .map_or_else(String::new, |(_, host)| host.to_owned())
+    };
+    if session.found("AS-04.htu-host") {
+        let reason = "AS-04.htu-host shows already that the host is not compared";
+        session.conclude(&FORWARDED, Decision::not_applicable(reason));
+    } else {
+        let beside = |draft: &mut Draft| {
+            for name in ["x-forwarded-host", "x-original-host"] {
+                draft.header(name, "other.example");
+            }
+            draft.header("x-forwarded-proto", "https");
+            draft.header("forwarded", "host=other.example;proto=https");
+        };
+        session
+            .must_refuse_beside(&FORWARDED, beside, |draft, _| {
+                for_other_host(draft);
+            })
+            .await;
+    }
+    session
+        .must_refuse(&HOST, |draft, _| {
+            let host = for_other_host(draft);
+            draft.header("host", &host);
+        })
+        .await;
 }
 
 /// Replays that need time to pass.

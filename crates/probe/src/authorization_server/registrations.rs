@@ -9,11 +9,11 @@ use keybound_proto::base64url;
 use keybound_proto::uri::HttpUrl;
 use serde_json::{Value, json};
 
-use super::Client;
 use super::checks::AS_15;
 use super::client::{Known, Wanted, client_key, document, register, registration};
 use super::reply::Reply;
 use super::site::Site;
+use super::{Client, endpoints, identification};
 use crate::check::{Case, Decision};
 use crate::draft::{Draft, unique};
 use crate::session::{Expect, Session};
@@ -77,6 +77,11 @@ pub(super) async fn ask(client: &Client, site: &Site, session: &mut Session<'_>)
         }
         return None;
     };
+    let of_second = identification::BY_SECRET.iter().chain([&endpoints::OTHERS]);
+    let mut wanted = cases.into_iter().chain(of_second);
+    if wanted.all(|case| session.options.excludes(&case.id())) {
+        return None;
+    }
     let mut refusals = Vec::new();
     for (case, draft) in bad(&endpoint, initial.as_ref(), site) {
         if session.options.excludes(&case.id()) {
@@ -84,7 +89,10 @@ pub(super) async fn ask(client: &Client, site: &Site, session: &mut Session<'_>)
         }
         let attempt = session.send(&draft, case.also, Expect::Refused).await;
         let decision = match Reply::of(&attempt) {
-            Reply::Done(_) => Decision::of(Verdict::NotEnforced, "a client was registered"),
+            Reply::Done(body) => {
+                left_there(session, body.get("client_id").and_then(Value::as_str));
+                Decision::of(Verdict::NotEnforced, "a client was registered")
+            }
             Reply::Refused => Decision::of(
                 Verdict::Enforced,
                 "refused, while good registrations are served before and after",
@@ -125,12 +133,17 @@ async fn second(site: &Site, session: &mut Session<'_>, initial: Option<&Secret>
     if let Ok(client) = &made
         && !session.options.dry_run
     {
-        let id = crate::draft::printable(client.id.as_bytes());
-        session.warnings.push(format!(
-            "a second client `{id}` was registered for this run and is left there"
-        ));
+        left_there(session, Some(&client.id));
     }
     made.ok()
+}
+
+/// Says that there is a client more at the server now.
+fn left_there(session: &mut Session<'_>, id: Option<&str>) {
+    let id = crate::draft::printable(id.unwrap_or("of unknown id").as_bytes());
+    session.warnings.push(format!(
+        "a further client `{id}` was registered for this run and is left there"
+    ));
 }
 
 /// The bad registrations, each with one defect.

@@ -23,8 +23,8 @@ pub(crate) fn answered(attempt: Attempt) -> Result<Option<Answer>, ProbeError> {
     }
 }
 
-/// What an endpoint that issues no tokens made of a request.
-#[derive(Clone, Debug)]
+/// What an endpoint that issues no tokens made of a request. Not `Debug`: the body of a
+/// registration has a secret.
 pub(crate) enum Reply {
     /// It carried it out; the body where it is a JSON object.
     Done(Map<String, Value>),

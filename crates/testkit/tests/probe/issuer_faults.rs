@@ -68,6 +68,22 @@ const FAULTS: &[Row] = &[
             htu.is_some_and(|htu| htu.contains('?'))
         })
     }),
+    Row(&["AS-04.extra-members"], |_| {
+        refusing(|exchanged| {
+            let proof = exchanged.proof();
+            proof.is_some_and(|(_, claims)| claims.get("x-unknown").is_some())
+        })
+    }),
+    Row(&["AS-04.forwarded-spoofed"], |_| {
+        Box::new(|exchanged| {
+            let forwarded = exchanged.header("x-forwarded-host").is_some();
+            if forwarded && exchanged.answer.contains("dpop.htu.mismatch") {
+                Faulty::Served
+            } else {
+                Faulty::Unchanged
+            }
+        })
+    }),
     Row(&["AS-04.clock-tolerance"], |world| {
         let clock = world.clock.clone();
         refusing(move |exchanged| {
@@ -510,6 +526,28 @@ async fn a_probe_that_cannot_become_a_client_says_why() {
     let failed = outcome(&world, client, unchanged()).await;
     let refused = matches!(failed, Err(ProbeError::CredentialsRefused { .. }));
     assert!(refused, "{:?}", failed.err());
+}
+
+/// What is left out costs nothing: no second client, no token to introspect.
+#[tokio::test]
+async fn one_check_costs_few_requests() {
+    let world = World::start().await;
+    let options = Options {
+        rate: 0.0,
+        only: vec!["AS-02".to_owned()],
+        ..Options::default()
+    };
+    let report = probed(&world, Client::Register(None))
+        .probe(&options, &world.timing(), &Silent)
+        .await
+        .expect("a report");
+    assert_eq!(
+        ids(&report, Verdict::Enforced),
+        BTreeSet::from(["AS-02.without-proof"])
+    );
+    // Metadata, registration, a good request, the bad one, a good one.
+    assert_eq!(report.requests, 5);
+    assert_eq!(report.findings.len(), 1);
 }
 
 /// A dry run says what it would send, and sends nothing: nobody listens here.
