@@ -13,7 +13,7 @@ const PROGRAM = '/usr/sbin/apache2';
 const MODULES = '/usr/lib/apache2/modules';
 const READY_WITHIN_MS = 20_000;
 
-export const APACHE_INSTALL = 'apt-get install apache2 libapache2-mod-oauth2';
+export const APACHE_INSTALL = 'apt-get install apache2-bin libapache2-mod-oauth2';
 
 /** Why Apache cannot be asked here; nothing where it can. */
 export async function apacheMissing() {

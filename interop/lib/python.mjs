@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url';
 const own = fileURLToPath(new URL('../.venv/bin/python', import.meta.url));
 
 export const PYTHON_INSTALL =
-  'python3 -m venv interop/.venv && interop/.venv/bin/pip install -r interop/peers/requirements.txt';
+  'python3 -m venv interop/.venv && interop/.venv/bin/python interop/peers/install.py';
 
 /** The interpreter; nothing where there is none. */
 export async function python() {

@@ -7,7 +7,7 @@ import { after, before, describe, test } from 'node:test';
 import * as jose from 'jose';
 import { apacheMissing, startApache } from '../lib/apache.mjs';
 import { makeCertificates, opensslMissing } from '../lib/certificates.mjs';
-import { startEnvoy } from '../lib/envoy.mjs';
+import { envoyMissing, startEnvoy } from '../lib/envoy.mjs';
 import { freePortBase, keybound, temporaryDirectory } from '../lib/keybound.mjs';
 import { CLIENT_ID, startPeer } from '../lib/peer.mjs';
 import { assertExpected, probe, startTrust } from '../lib/probe.mjs';
@@ -17,6 +17,7 @@ import { startUserinfo } from '../peers/userinfo.mjs';
 
 const noPython = await pythonMissing();
 const noApache = await apacheMissing();
+const noEnvoy = await envoyMissing();
 const noOpenssl = await opensslMissing();
 
 describe('keybound probe', () => {
@@ -61,7 +62,7 @@ describe('keybound probe', () => {
     await assertFound('dpop-module', await startApache({ directory, trust }));
   });
 
-  against('bearer-validator', noPython, async () => {
+  against('bearer-validator', noEnvoy, async () => {
     await assertFound('bearer-validator', await startEnvoy({ directory, trust }));
   });
 

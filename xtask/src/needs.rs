@@ -47,9 +47,19 @@ pub(crate) fn rust_components() -> Vec<Need> {
     vec![component("rustfmt", "fmt"), component("clippy", "clippy")]
 }
 
-/// What `interop/` needs: Node.js and the packages of its lock file.
+/// What `interop/` needs: Node.js and the packages of its lock file, Python with those of
+/// `peers/requirements.txt` and, where there is a package manager that has it, Apache with mod_oauth2. Tests
+/// whose peer is missing say that they were skipped.
 pub(crate) fn interop() -> Vec<Need> {
-    vec![node(), npm(), packages()]
+    let mut needs = vec![node(), npm(), packages(), python(), python_packages()];
+    if Run::new("apt-get")
+        .arguments(["--version"])
+        .answer()
+        .is_some()
+    {
+        needs.push(apache());
+    }
+    needs
 }
 
 /// Prints what is needed and found, and installs what is missing if that is allowed.
@@ -131,8 +141,69 @@ fn npm() -> Need {
     }
 }
 
+/// The interpreter of the interop tests, apart from the machine's own packages.
+fn python() -> Need {
+    let interpreter = paths::root().join("interop/.venv/bin/python");
+    Need {
+        what: "Python environment interop/.venv".to_owned(),
+        state: Run::new(&interpreter.to_string_lossy())
+            .arguments(["--version"])
+            .answer()
+            .ok_or_else(|| "not there".to_owned()),
+        install: vec!["python3", "-m", "venv", "interop/.venv"],
+    }
+}
+
+fn python_packages() -> Need {
+    let root = paths::root();
+    let wanted = root.join("interop/peers/requirements.txt");
+    let installed = root.join("interop/.venv/requirements.txt");
+    let same = std::fs::read(&wanted)
+        .is_ok_and(|wanted| std::fs::read(&installed).is_ok_and(|installed| installed == wanted));
+    Need {
+        what: "Python packages of interop/peers/requirements.txt".to_owned(),
+        state: if same {
+            Ok("installed".to_owned())
+        } else {
+            Err("not installed".to_owned())
+        },
+        install: vec!["interop/.venv/bin/python", "interop/peers/install.py"],
+    }
+}
+
+/// The programs without the service that Debian's `apache2` starts.
+fn apache() -> Need {
+    let files = [
+        "/usr/sbin/apache2",
+        "/usr/lib/apache2/modules/mod_ssl.so",
+        "/usr/lib/apache2/modules/mod_oauth2.so",
+        "/usr/bin/openssl",
+    ];
+    let is_there = files.iter().all(|file| Path::new(file).exists());
+    Need {
+        what: "Apache with mod_oauth2, and openssl".to_owned(),
+        state: if is_there {
+            Ok("installed".to_owned())
+        } else {
+            Err("not installed".to_owned())
+        },
+        install: with_root(vec![
+            "apt-get",
+            "install",
+            "--yes",
+            "--no-install-recommends",
+            "apache2-bin",
+            "libapache2-mod-oauth2",
+            "openssl",
+        ]),
+    }
+}
+
 fn debian_packages() -> Vec<&'static str> {
-    let mut command = vec!["apt-get", "install", "--yes", "nodejs", "npm"];
+    with_root(vec!["apt-get", "install", "--yes", "nodejs", "npm"])
+}
+
+fn with_root(mut command: Vec<&'static str>) -> Vec<&'static str> {
     let is_root = Run::new("id").arguments(["-u"]).answer().as_deref() == Some("0");
     if !is_root {
         command.insert(0, "sudo");

@@ -209,7 +209,11 @@ pub(crate) async fn parallel(case: &Case, session: &mut Session<'_>, measures: &
         session.conclude(case, decision);
         return;
     }
-    let draft = session.good();
+    let mut draft = session.good();
+    if let Err(reason) = draft.fix() {
+        session.conclude(case, Decision::inconclusive(reason));
+        return;
+    }
     let copies: Vec<Draft> = (0..COPIES)
         .map(|_| with_fresh_form(&draft, session))
         .collect();

@@ -62,14 +62,8 @@ async fn verdicts(setting: &Setting) -> Vec<(String, Verdict, String)> {
         .probe(&setting.options, &timing, &Silent)
         .await
         .expect("a report");
-    eprintln!("{} requests", report.requests);
     let line = |finding: keybound_probe::Finding| {
         let text = format!("{} [{}]", finding.reason, finding.got);
-        eprintln!(
-            "{:32} {:14} {text}",
-            finding.id,
-            finding.verdict.to_string()
-        );
         (finding.id, finding.verdict, text)
     };
     report.findings.into_iter().map(line).collect()
@@ -132,7 +126,6 @@ async fn each_mutant_is_found_by_its_case_alone() {
         (Lax::Key, &["MT-07.renewed"]),
     ];
     for (lax, expected) in mutants {
-        eprintln!("--- {lax:?}");
         let found = verdicts(&setting(*lax).await).await;
         let expected: BTreeSet<&str> = expected.iter().copied().collect();
         assert_eq!(with(&found, Verdict::NotEnforced), expected, "{lax:?}");

@@ -80,7 +80,10 @@ async fn each_mutant_is_found_by_its_cases_alone() {
         (Lax::Digest, &["SG-01.body-changed"]),
         (Lax::Method, &["SG-01.method-other"]),
         (Lax::Path, &["SG-01.path-other"]),
-        (Lax::Created, &["SG-02.created-absent", "SG-02.created-old", "SG-02.expired"]),
+        (
+            Lax::Created,
+            &["SG-02.created-absent", "SG-02.created-old", "SG-02.expired"],
+        ),
         (Lax::Future, &["SG-02.created-future"]),
         (Lax::Expires, &["SG-02.expired"]),
         (Lax::Nonce, &["SG-02.nonce-reused", "SG-02.replayed"]),

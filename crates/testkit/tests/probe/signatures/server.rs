@@ -129,8 +129,8 @@ impl Rules {
         let signatures: Vec<&str> = field("signature")?.split(", ").collect();
         if self.lax == Lax::Any {
             let mut both = inputs.iter().zip(&signatures);
-            let mut good = |(input, text): (&&str, &&str)| self.verify(request, input, text);
-            return both.find_map(|pair| good(pair));
+            let good = |(input, text): (&&str, &&str)| self.verify(request, input, text);
+            return both.find_map(good);
         }
         match (inputs.as_slice(), signatures.as_slice()) {
             ([input], [signature]) => self.verify(request, input, signature),
