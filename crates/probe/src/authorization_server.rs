@@ -173,8 +173,9 @@ impl AuthorizationServer {
             .as_ref()
             .and_then(|first| Issued::of(first.answer.as_ref()?));
         let asked = (&strangers, issued.as_ref());
-        let labels = self.ask(site, &mut session, asked, &mut measures).await;
+        let mut labels = self.ask(site, &mut session, asked, &mut measures).await;
         session.doubt();
+        session.doubt_numbers(&mut measures, &mut labels);
         let mut report = Report {
             schema: SCHEMA.to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),

@@ -28,7 +28,8 @@ pub struct Options {
     pub timeout: Duration,
     /// The longest wait a `Retry-After` may ask for. Default 15 s.
     pub longest_wait: Duration,
-    /// The longest run; what is not asked by then is inconclusive. Default one hour.
+    /// The longest run, without the pauses that the rate asks for; what is not asked by then is
+    /// inconclusive. Default one hour.
     pub longest_run: Duration,
     /// Ids of checks or cases to run; empty for all. `RS-06` names all its cases.
     pub only: Vec<String>,

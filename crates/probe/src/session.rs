@@ -69,6 +69,8 @@ pub(crate) struct Session<'a> {
     steadiness: Steadiness,
     timeouts: u32,
     waited: Duration,
+    /// Spent on keeping to the stated rate.
+    paced: Duration,
     /// The next negative may rely on this control, which was just served.
     standing: bool,
     stopped: Option<String>,
@@ -142,6 +144,7 @@ impl<'a> Session<'a> {
             steadiness: Steadiness::default(),
             timeouts: 0,
             waited: Duration::ZERO,
+            paced: Duration::ZERO,
             standing: false,
             stopped: None,
             secrets: Secrets::default(),

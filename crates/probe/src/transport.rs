@@ -471,3 +471,19 @@ mod stream {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::has_event;
+
+    #[test]
+    fn a_stream_is_read_until_an_event_with_data_ends() {
+        assert!(!has_event(b""));
+        assert!(!has_event(b"id: 1\ndata:\n\n"), "no data yet");
+        assert!(!has_event(b"data: {}\n"), "the event may go on");
+        assert!(has_event(b"data: {}\n\n"));
+        assert!(has_event(
+            b"id: 1\r\ndata:\r\n\r\nevent: message\r\ndata: {}\r\n\r\n"
+        ));
+    }
+}

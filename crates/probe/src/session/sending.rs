@@ -154,7 +154,8 @@ impl Session<'_> {
             ));
         }
         let run = self.options.longest_run;
-        if self.stopped.is_none() && self.elapsed() > run.as_secs_f64() {
+        let spent = self.elapsed() - self.paced.as_secs_f64();
+        if self.stopped.is_none() && spent > run.as_secs_f64() {
             self.stopped = Some(format!("the run takes longer than {} s", run.as_secs()));
         }
         self.stopped.is_none()
@@ -218,6 +219,7 @@ impl Session<'_> {
         if let Some(interval) = self.options.interval()
             && !self.options.dry_run
         {
+            self.paced += interval;
             self.timing.wait(interval).await;
         }
     }

@@ -119,3 +119,42 @@ impl Session<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::answer::Unclear;
+
+    fn after(outcomes: &[(Outcome, u32)]) -> Option<String> {
+        let mut steadiness = Steadiness::default();
+        for (outcome, times) in outcomes {
+            for _ in 0..*times {
+                steadiness.saw(outcome);
+            }
+        }
+        steadiness.doubt()
+    }
+
+    #[test]
+    fn refusals_now_and_then_leave_nothing_standing_and_an_accident_leaves_everything() {
+        let failed = || Outcome::Unclear(Unclear::ServerError(500));
+        assert_eq!(after(&[(Outcome::Served, 50)]), None);
+        assert!(
+            after(&[
+                (Outcome::Served, 50),
+                (Outcome::Refused, 1),
+                (Outcome::Served, 1)
+            ])
+            .is_some()
+        );
+        // One of many, and one of few.
+        assert_eq!(
+            after(&[(Outcome::Served, 50), (failed(), 1), (Outcome::Served, 1)]),
+            None
+        );
+        assert!(after(&[(Outcome::Served, 5), (failed(), 1), (Outcome::Served, 1)]).is_some());
+        // The end for good.
+        assert_eq!(after(&[(Outcome::Served, 50), (Outcome::Refused, 3)]), None);
+        assert_eq!(after(&[(Outcome::Served, 50), (failed(), 3)]), None);
+    }
+}

@@ -1,6 +1,7 @@
 //! Servers that are slow, flaky, limited, redirecting, hanging or no API at all: the probe says so
 //! and judges nothing by them.
 
+mod issuer;
 mod pages;
 mod tls;
 mod unsteady;

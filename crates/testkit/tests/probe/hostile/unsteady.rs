@@ -1,9 +1,12 @@
 //! Servers that are good now and bad then.
 
-use keybound_probe::{Report, Verdict};
-use keybound_testkit::{Act, Hostile, Turn, World, answer};
+use std::sync::Arc;
 
-use super::{count, probe, through, undecided};
+use keybound_probe::{Report, Silent, Timing, Verdict};
+use keybound_proto::time::ManualClock;
+use keybound_testkit::{Act, Hostile, Turn, TurnedClock, World, answer};
+
+use super::{count, options, probe, target, through, undecided};
 
 /// In front of a strict gateway: every third good request gets this instead.
 async fn every_third(instead: fn() -> Act) -> Report {
@@ -189,4 +192,45 @@ async fn a_limit_after_a_while_casts_no_doubt_on_what_was_decided() {
     assert!(count(&report, Verdict::Enforced) > 10);
     assert!(count(&report, Verdict::Inconclusive) > 40);
     assert!(report.requests < 80, "{} requests", report.requests);
+}
+
+#[tokio::test]
+async fn a_run_has_a_longest_time() {
+    let clock = ManualClock::at(1_800_000_000);
+    let (turned, timing) = (clock.clone(), TurnedClock(clock));
+    let timing: Arc<dyn Timing> = Arc::new(timing);
+    // Each answer takes two minutes of the run's clock.
+    let server = Hostile::alone(move |_| {
+        turned.advance_secs(120);
+        Act::Answer(answer("200 OK", "", "{}"))
+    })
+    .await;
+    let target = target(&server.origin());
+    let report = target.probe(&options(), &timing, &Silent).await;
+    let report = report.expect("a report");
+    assert!(report.requests <= 31, "{} requests", report.requests);
+    let warnings = report.warnings.join("; ");
+    assert!(
+        warnings.contains("the run takes longer than 3600 s"),
+        "{warnings}"
+    );
+    assert!(count(&report, Verdict::Inconclusive) > 30);
+}
+
+#[tokio::test]
+async fn a_run_has_a_greatest_number_of_requests() {
+    let world = World::start().await;
+    let mut options = options();
+    options.timeout = std::time::Duration::from_secs(5);
+    options.max_requests = 20;
+    let run = world.probed().await;
+    let report = run.probe(&options, &world.timing(), &Silent).await;
+    let report = report.expect("a report");
+    assert_eq!(report.requests, 20);
+    assert_eq!(count(&report, Verdict::NotEnforced), 0);
+    assert!(count(&report, Verdict::Enforced) > 2);
+    assert!(count(&report, Verdict::Inconclusive) > 40);
+    let open = report.findings.iter();
+    let mut open = open.filter(|finding| finding.verdict == Verdict::Inconclusive);
+    assert!(open.any(|finding| finding.reason.contains("limit of 20 requests")));
 }
