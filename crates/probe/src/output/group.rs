@@ -11,6 +11,11 @@ pub(super) struct Group<'a> {
 }
 
 impl<'a> Group<'a> {
+    /// Whether no case of the check was asked.
+    pub(super) fn is_not_asked(&self) -> bool {
+        self.with(Verdict::NotApplicable).count() == self.findings.len()
+    }
+
     /// The findings with this verdict.
     pub(super) fn with(&self, verdict: Verdict) -> impl Iterator<Item = &'a Finding> {
         self.findings
@@ -72,17 +77,19 @@ pub(super) const fn verdict_word(finding: &Finding) -> &'static str {
     }
 }
 
-/// Reasons with the names of the cases that have them, each reason once.
+/// Reasons with the names of the cases or checks that have them, each reason and each name once.
 pub(super) fn by_reason<'a>(
     findings: impl Iterator<Item = &'a Finding>,
+    name: fn(&Finding) -> &str,
 ) -> Vec<(&'a str, Vec<&'a str>)> {
     let mut reasons: Vec<(&'a str, Vec<&'a str>)> = Vec::new();
     for finding in findings {
-        let name = case_name(finding);
+        let name = name(finding);
         match reasons
             .iter_mut()
             .find(|(reason, _)| *reason == finding.reason)
         {
+            Some((_, names)) if names.contains(&name) => {}
             Some((_, names)) => names.push(name),
             None => reasons.push((&finding.reason, vec![name])),
         }

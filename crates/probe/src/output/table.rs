@@ -43,9 +43,12 @@ const DETAIL_WIDTH: usize = 9;
 pub fn table(report: &Report, style: Style) -> String {
     let mut page = Page::new(report, style);
     page.head(report);
-    for group in group::by_check(report) {
-        page.group(&group);
+    let folds = |group: &Group<'_>| group.is_not_asked() && !style.verbose;
+    let (not_asked, asked): (Vec<_>, Vec<_>) = group::by_check(report).into_iter().partition(folds);
+    for group in &asked {
+        page.group(group);
     }
+    page.not_asked(&not_asked);
     page.measures(report);
     page.labels(report);
     page.warnings(report);
@@ -199,12 +202,29 @@ impl Page {
 
     /// The cases of a check that do not apply, in one line per reason.
     fn folded(&mut self, group: &Group<'_>) {
-        for (reason, names) in group::by_reason(group.with(Verdict::NotApplicable)) {
+        for (reason, names) in
+            group::by_reason(group.with(Verdict::NotApplicable), group::case_name)
+        {
             let text = format!(
                 "not applicable: {} ({})",
                 clean(&names.join(", ")),
                 clean(reason)
             );
+            self.paragraph(Some(Ink::Dim), &text, 2);
+        }
+    }
+
+    /// Checks of which no case applies, in one line per reason.
+    fn not_asked(&mut self, groups: &[Group<'_>]) {
+        if groups.is_empty() {
+            return;
+        }
+        self.heading("Not asked");
+        let findings = groups
+            .iter()
+            .flat_map(|group| group.findings.iter().copied());
+        for (reason, checks) in group::by_reason(findings, |finding| &finding.check) {
+            let text = format!("{}: {}", clean(&checks.join(", ")), clean(reason));
             self.paragraph(Some(Ink::Dim), &text, 2);
         }
     }

@@ -199,16 +199,20 @@ fn not_asked(page: &mut Markup, groups: &[Group<'_>]) {
         return;
     }
     page.raw("<h2>Not asked, and why</h2>\n<ul class=\"cases\">\n");
-    for group in groups {
-        for (reason, names) in group::by_reason(group.findings.iter().copied()) {
-            page.raw("<li><strong>");
-            page.text(group.check);
-            page.raw("</strong> ");
-            page.text(&names.join(", "));
-            page.raw(": ");
-            page.words(reason);
-            page.raw("</li>\n");
+    let findings = groups
+        .iter()
+        .flat_map(|group| group.findings.iter().copied());
+    for (reason, ids) in group::by_reason(findings, |finding| &finding.id) {
+        page.raw("<li>");
+        page.words(&capital(reason));
+        page.raw(": ");
+        for (number, id) in ids.iter().enumerate() {
+            if number > 0 {
+                page.raw(", ");
+            }
+            page.code(id);
         }
+        page.raw("</li>\n");
     }
     page.raw("</ul>\n");
 }
