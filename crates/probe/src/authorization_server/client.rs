@@ -31,6 +31,8 @@ pub(crate) struct Known {
     /// `client_id`.
     pub(crate) id: String,
     pub(crate) authentication: Authentication,
+    /// What the server said about `dpop_bound_access_tokens` when it registered the client.
+    pub(crate) said_bound: Option<bool>,
 }
 
 /// How a client authenticates.
@@ -81,6 +83,7 @@ impl Known {
         Some(Self {
             id: id.clone(),
             authentication,
+            said_bound: None,
         })
     }
 
@@ -189,6 +192,9 @@ pub(crate) async fn register(
         (true, Some(id), Some(authentication)) => Ok(Known {
             id: id.to_owned(),
             authentication,
+            said_bound: body
+                .get("dpop_bound_access_tokens")
+                .and_then(Value::as_bool),
         }),
         _ => Err(ProbeError::CredentialsRefused {
             url: endpoint.without_query().to_owned(),
@@ -282,6 +288,7 @@ fn rehearsed(key: Option<Arc<dyn Signer>>) -> Known {
             || Authentication::Secret(Secret::new("its-secret")),
             |key| Authentication::Key(key, None),
         ),
+        said_bound: None,
     }
 }
 

@@ -93,6 +93,7 @@ pub(super) async fn ask(site: &Site, session: &mut Session<'_>, second: Option<&
             let nobody = Known {
                 id: unique(),
                 authentication: site.client.authentication.clone(),
+                said_bound: None,
             };
             bare(draft);
             nobody.authenticate(draft, &site.audience, moment.now);
@@ -148,6 +149,7 @@ async fn methods(site: &Site, session: &mut Session<'_>) {
             let by_key = Known {
                 id: site.client.id.clone(),
                 authentication: Authentication::Key(key, None),
+                said_bound: None,
             };
             session
                 .must_refuse(&OTHER_METHOD, |draft, moment| {

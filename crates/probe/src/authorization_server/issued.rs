@@ -8,9 +8,9 @@ use super::checks::{AS_02, AS_03, AS_11, AS_12};
 use super::reply::{Issued, Reply, jkt};
 use super::site::{Site, token};
 use crate::check::{Case, Decision};
-use crate::draft::ProofLines;
+use crate::draft::{Draft, ProofLines};
 use crate::proof_cases::Strangers;
-use crate::session::Session;
+use crate::session::{Moment, Session};
 use crate::verdict::{Severity, Verdict};
 
 const NO_PROOF: Case = Case::new(
@@ -53,9 +53,7 @@ pub(super) async fn ask(
     strangers: &Strangers,
     first: Option<&Issued>,
 ) {
-    session
-        .must_refuse(&NO_PROOF, |draft, _| draft.proof_lines = ProofLines::None)
-        .await;
+    without_proof(site, session).await;
     bound(site, session, first).await;
     if [&SILENT, &CONFIRMATION]
         .iter()
@@ -68,6 +66,21 @@ pub(super) async fn ask(
         return;
     }
     keys(site, session, strangers).await;
+}
+
+async fn without_proof(site: &Site, session: &mut Session<'_>) {
+    if session.options.excludes(&NO_PROOF.id()) {
+        return;
+    }
+    let defect = |draft: &mut Draft, _: &Moment| draft.proof_lines = ProofLines::None;
+    let mut decision = session.refusal(&NO_PROOF, &defect).await;
+    if decision.verdict == Verdict::NotEnforced && !site.registered {
+        decision.reason.push_str(
+            "; the probe did not register this client, so whether it is meant to have bearer \
+             tokens only its operator knows",
+        );
+    }
+    session.conclude(&NO_PROOF, decision);
 }
 
 async fn bound(site: &Site, session: &mut Session<'_>, first: Option<&Issued>) {
@@ -161,7 +174,7 @@ fn confirmed(told: &Told, own: &str) -> Decision {
 async fn keys(site: &Site, session: &mut Session<'_>, strangers: &Strangers) {
     let with = |key: &Arc<dyn keybound_proto::jose::Signer>| {
         let key = Arc::clone(key);
-        move |moment: &crate::session::Moment| site.request(&site.client, &key, moment)
+        move |moment: &Moment| site.request(&site.client, &key, moment)
     };
     bound_to(&OTHER_KEY, session, &strangers.key, with(&strangers.key)).await;
     match site.client.key() {
@@ -178,7 +191,7 @@ async fn bound_to(
     case: &Case,
     session: &mut Session<'_>,
     key: &Arc<dyn keybound_proto::jose::Signer>,
-    draft: impl Fn(&crate::session::Moment) -> crate::draft::Draft,
+    draft: impl Fn(&Moment) -> Draft,
 ) {
     if session.options.excludes(&case.id()) {
         return;

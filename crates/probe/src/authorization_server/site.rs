@@ -6,10 +6,10 @@ use http::Method;
 use keybound_proto::jose::Signer;
 use keybound_proto::uri::HttpUrl;
 
-use super::AuthorizationServer;
 use super::client::Known;
 use super::metadata::Metadata;
 use super::reply::{Issued, Reply};
+use super::{AuthorizationServer, Client};
 use crate::Progress;
 use crate::answer::{Outcome, Success};
 use crate::draft::{Draft, Form};
@@ -30,6 +30,8 @@ pub(crate) const SUCCESS: Success = Success {
 pub(crate) struct Site {
     pub(crate) metadata: Metadata,
     pub(crate) client: Known,
+    /// Whether the probe registered the client, asking for bound tokens only.
+    pub(crate) registered: bool,
     /// Proof key.
     pub(crate) key: Arc<dyn Signer>,
     pub(crate) resource: Option<String>,
@@ -60,6 +62,7 @@ impl Site {
             audience: audience(&metadata, &server.issuer),
             metadata,
             client,
+            registered: matches!(server.client, Client::Register(_)),
             key: Arc::clone(&server.key),
             resource: server.resource.clone(),
             scope: server.scope.clone(),

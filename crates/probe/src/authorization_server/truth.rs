@@ -55,7 +55,7 @@ pub(super) async fn ask(site: &Site, session: &mut Session<'_>) -> Vec<Label> {
     let metadata = &site.metadata;
     document(metadata, session);
     let mut labels = algorithms(site, session).await;
-    labels.extend(claims(metadata, &session.findings));
+    labels.extend(claims(site, &session.findings));
     labels
 }
 
@@ -181,7 +181,8 @@ fn is_name_of(name: &str, algorithm: Algorithm) -> bool {
 }
 
 /// Other claims, and what the run saw of them.
-fn claims(metadata: &Metadata, findings: &[Finding]) -> Vec<Label> {
+fn claims(site: &Site, findings: &[Finding]) -> Vec<Label> {
+    let metadata = &site.metadata;
     let verdict = |id: &str| {
         let finding = findings.iter().find(|finding| finding.id == id)?;
         Some(finding.verdict)
@@ -213,6 +214,24 @@ fn claims(metadata: &Metadata, findings: &[Finding]) -> Vec<Label> {
             _ => None,
         },
     );
+    if let Some(said) = site.client.said_bound {
+        let served = match verdict("AS-02.without-proof") {
+            Some(Verdict::Enforced) => Some(false),
+            Some(Verdict::NotEnforced) => Some(true),
+            _ => None,
+        };
+        let seen = match served {
+            Some(false) => "requests without a proof are refused",
+            Some(true) => "requests without a proof are served",
+            None => "not seen",
+        };
+        claim(
+            "client registration",
+            format!("`dpop_bound_access_tokens` is {said}"),
+            seen.to_owned(),
+            served.map(|served| served != said),
+        );
+    }
     for (member, case) in [
         ("introspection_endpoint", "AS-08.cnf"),
         ("revocation_endpoint", "AS-09.own-token"),

@@ -170,6 +170,25 @@ async fn a_strict_issuer_yields_nothing_to_clients_it_knows() {
     assert_strict(&report_as(&world, by_secret, None).await);
 }
 
+/// An exemption is the operator's right; from outside it is a client that gets bearer tokens.
+#[tokio::test]
+async fn a_client_that_may_go_without_proofs_is_found() {
+    let world = world(Kind::Open).await;
+    let exempt = Agent::new("exempt");
+    let client = Client::PrivateKeyJwt(exempt.id, exempt.client_key);
+    let report = report_as(&world, client, None).await;
+    let found = ids(&report, Verdict::NotEnforced);
+    assert_eq!(found, BTreeSet::from(["AS-02.without-proof".to_owned()]));
+    assert_eq!(report.grade, 'F');
+}
+
+/// What a full run costs; more is to be noticed.
+#[tokio::test]
+async fn a_full_run_of_an_issuer_stays_within_its_requests() {
+    let report = report(Kind::Open, None).await;
+    assert!(report.requests <= 300, "{}", report.requests);
+}
+
 /// The ids are stable: users name them in baselines and options.
 #[tokio::test]
 async fn every_published_case_of_an_issuer_is_asked() {
