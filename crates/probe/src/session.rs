@@ -316,7 +316,10 @@ impl<'a> Session<'a> {
             ),
             Some(decision) => (
                 Verdict::Inconclusive,
-                format!("refused, but so are good requests now: {}", decision.reason),
+                format!(
+                    "refused, but good requests are not served any more either: {}",
+                    decision.reason
+                ),
             ),
         }
     }

@@ -15,6 +15,9 @@ use super::message::{self, Bound, Ended, Presented, Proof};
 /// Seconds a proof may be from the time of its request.
 const LONGEST: f64 = 300.0;
 
+/// Entries after a nonce challenge in which an answer to it is looked for.
+const FOLLOWED: usize = 1000;
+
 /// What is known of one origin.
 #[derive(Debug, Default)]
 pub(super) struct Traffic {
@@ -175,7 +178,7 @@ pub(super) fn challenges(board: &mut Board, entries: &[Entry]) {
         let Some(nonce) = challenge(entry) else {
             continue;
         };
-        let later = entries.iter().skip(index + 1);
+        let later = entries.iter().skip(index + 1).take(FOLLOWED);
         let mut later = later
             .filter(|later| later.url.origin == entry.url.origin)
             .filter(|later| later.fields("dpop").next().is_some())

@@ -5,8 +5,7 @@
 
 #![expect(
     clippy::expect_used,
-    clippy::print_stderr,
-    reason = "a test stops when its own footing is wrong, and says what it saw"
+    reason = "a test stops when its own footing is wrong"
 )]
 
 mod authorization_server;

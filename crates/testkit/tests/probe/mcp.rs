@@ -22,7 +22,7 @@ use keybound_probe::{
 };
 use keybound_proto::jose::Signer;
 use keybound_proto::uri::{HttpUrl, Origin};
-use keybound_testkit::World;
+use keybound_testkit::{Act, Hostile, Turn, World, WorldOptions, answer as answered};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -199,20 +199,83 @@ fn of_profile<'a>(ids: &BTreeSet<&'a str>) -> Vec<&'a str> {
 
 #[tokio::test]
 async fn a_strict_gateway_yields_nothing() {
-    let world = World::start().await;
-    let mut server = world.probed().await;
-    server.canary = Some("\"approvals\"".to_owned());
-    if let Some(issuer) = &mut server.credentials.issuer {
-        "approvals:write".clone_into(&mut issuer.scope);
+    for route_nonce in [false, true] {
+        let world = World::with(WorldOptions {
+            route_nonce,
+            ..WorldOptions::default()
+        })
+        .await;
+        let mut server = world.probed().await;
+        server.canary = Some("\"approvals\"".to_owned());
+        if let Some(issuer) = &mut server.credentials.issuer {
+            "approvals:write".clone_into(&mut issuer.scope);
+        }
+        let report = probe(&world, &McpServer { server }).await;
+        let report = report.expect("a report");
+        assert_eq!(ids(&report, Verdict::NotEnforced), BTreeSet::new());
+        assert_eq!(ids(&report, Verdict::Inconclusive), BTreeSet::new());
+        let enforced = ids(&report, Verdict::Enforced);
+        let mut expected = BTreeSet::from(ENFORCED);
+        if route_nonce {
+            expected.insert("sep-1932-server-nonce");
+        }
+        assert_eq!(of_profile(&enforced), Vec::from_iter(expected));
+        assert_eq!(report.grade, 'A');
     }
-    let report = probe(&world, &McpServer { server })
-        .await
-        .expect("a report");
-    assert_eq!(ids(&report, Verdict::NotEnforced), BTreeSet::new());
-    assert_eq!(ids(&report, Verdict::Inconclusive), BTreeSet::new());
-    assert_eq!(of_profile(&ids(&report, Verdict::Enforced)), ENFORCED);
-    assert_eq!(of_profile(&ids(&report, Verdict::NotApplicable)).len(), 8);
-    assert_eq!(report.grade, 'A');
+}
+
+/// An issuer whose metadata lists algorithms that prove nothing.
+async fn lax_issuer() -> Hostile {
+    Hostile::alone(|turn: Turn| {
+        let mut lines = turn.request.lines();
+        let host = lines.find_map(|line| {
+            line.to_ascii_lowercase()
+                .strip_prefix("host: ")
+                .map(str::to_owned)
+        });
+        let origin = format!("http://{}", host.expect("a host"));
+        let document = json!({"issuer": origin, "token_endpoint": format!("{origin}/token"),
+            "dpop_signing_alg_values_supported": ["ES256", "none", "HS256"]});
+        Act::Answer(answered("200 OK", "", &document.to_string()))
+    })
+    .await
+}
+
+#[tokio::test]
+async fn other_refusals_and_a_lax_issuer_are_found() {
+    let world = World::start().await;
+    let running = start(&world, DISCOVER, Some(|_| {})).await;
+    let issuer = lax_issuer().await;
+    let named = json!({"authorization_servers": [issuer.origin()]}).to_string();
+    let origin = running.url.trim_end_matches("/mcp");
+    let changed = Hostile::before(origin, move |turn: Turn| {
+        if turn
+            .request
+            .contains("/.well-known/oauth-protected-resource")
+        {
+            return Act::Answer(answered("200 OK", "", &named));
+        }
+        if turn.answer.starts_with(b"HTTP/1.1 401") {
+            return Act::Answer(answered("400 Bad Request", "", ""));
+        }
+        turn.pass()
+    })
+    .await;
+    let options = Options {
+        rate: 0.0,
+        connect_to: Some(changed.address),
+        ..Options::default()
+    };
+    let target = target(&world, &running).await;
+    let report = target.probe(&options, &world.timing(), &Silent).await;
+    let report = report.expect("a report");
+    assert_eq!(
+        of_profile(&ids(&report, Verdict::NotEnforced)),
+        ["sep-1932-as-no-none-alg", "sep-1932-server-reject-401"]
+    );
+    let (_, reason) = at(&report, "sep-1932-as-no-none-alg");
+    assert!(reason.contains("none HS256"), "{reason}");
+    assert_eq!(issuer.requests(), 1, "one fetch, without looking elsewhere");
 }
 
 #[tokio::test]
