@@ -7,6 +7,7 @@
 
 mod access;
 mod authorization;
+mod callback;
 mod certificates;
 mod conduct;
 mod consent;
@@ -14,7 +15,9 @@ mod credentials;
 mod har;
 mod issuer;
 mod limits;
+mod obtain;
 mod outputs;
+mod profiles;
 mod progress;
 mod rs;
 
@@ -25,7 +28,8 @@ use crate::context::Context;
 use crate::exit::{Exit, codes};
 use crate::failure::{Failure, Outcome};
 
-pub(crate) use conduct::Rehearsal;
+pub(crate) use conduct::{Rehearsal, rehearsed_findings};
+pub(crate) use profiles::ProfileList;
 
 /// What to probe.
 #[derive(Debug, Subcommand)]
@@ -42,6 +46,9 @@ pub(crate) enum ProbeCommand {
     /// Assess recorded traffic in an HTTP archive; nothing is sent
     #[command(after_help = codes(&[Exit::Findings, Exit::NotFound, Exit::Inconclusive]))]
     Har(har::HarArguments),
+    /// List what differs at common issuers, and what to set there so that tokens are bound
+    #[command(after_help = codes(&[]))]
+    Profiles,
 }
 
 const CODES: &[Exit] = &[
@@ -58,6 +65,7 @@ pub(crate) fn run(command: &ProbeCommand, context: &Context) -> Outcome {
         ProbeCommand::As(arguments) => authorization::run(arguments, context),
         ProbeCommand::Mcp(arguments) => rs::mcp(arguments, context),
         ProbeCommand::Har(arguments) => har::run(arguments, context),
+        ProbeCommand::Profiles => profiles::run(context),
     }
 }
 

@@ -1,6 +1,7 @@
 //! `keybound reference DIR`, hidden: writes the pages of the reference that
 //! are made from the program, so that a test can compare them.
 
+mod probe;
 mod shapes;
 
 use std::path::PathBuf;
@@ -32,7 +33,7 @@ pub(crate) fn run(arguments: &ReferenceArguments, context: &Context) -> Outcome 
 }
 
 /// The generated pages by file name.
-fn pages() -> [(&'static str, String); 4] {
+fn pages() -> [(&'static str, String); 5] {
     [
         (
             "config.md",
@@ -40,6 +41,7 @@ fn pages() -> [(&'static str, String); 4] {
         ),
         ("cli.md", command_line()),
         ("exit-codes.md", exit_codes()),
+        ("probe.md", probe::markdown()),
         ("probe.schema.json", keybound_probe::output::schema()),
     ]
 }
@@ -107,6 +109,10 @@ with 5, 5xx with 8; no answer, or none in time, with 7.
 | `serve` or `dev` ended by SIGTERM or SIGINT with every request answered | 0 |
 | `serve` or `dev` ended with requests cut off at the deadline | 9 |
 | a step of `demo` that differs from what is expected | 1 |
+| `probe` found something that is not enforced and that no baseline names | 1 |
+| `probe` without consent, or with an id that no check has | 2 |
+| `probe` whose token or client is refused | 3 |
+| `probe` that could not decide everything, and found nothing | 6 |
 | `proof verify` or `proof explain` of a proof that does not hold | 1 |
 ";
 
@@ -123,7 +129,8 @@ Made from the program itself: `keybound COMMAND --help` prints the same.
   `server`, `lifecycle`, `internal`.
 - **Exit codes** stand in [exit-codes.md](exit-codes.md).
 - **Colour** appears on a terminal only, and never with `NO_COLOR` set or `--no-color`.
-- **Secrets are never arguments**: they are read from stdin (`-`) or from a file (`@file`).
+- **Secrets are never arguments**: they are read from stdin (`-`) or from a file (`@file`); the token of `probe` also from
+  `KEYBOUND_TOKEN`.
 ";
 
 #[cfg(test)]

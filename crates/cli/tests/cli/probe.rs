@@ -89,6 +89,15 @@ fn a_strict_gateway_is_all_enforced() {
     );
     assert!(report.summary.enforced > 60, "{:?}", report.summary);
     assert_eq!(report.grade, 'A');
+    let decided = |id: &str| {
+        report
+            .findings
+            .iter()
+            .find(|finding| finding.id == id)
+            .map(|finding| finding.verdict)
+    };
+    // A second token was got for a key of its own.
+    assert_eq!(decided("RS-05.others-token"), Some(Verdict::Enforced));
     // The rate and the limits are said before anything is sent.
     assert!(
         ended.stderr.contains("as fast as it answers, 1000 at most"),
@@ -325,4 +334,117 @@ fn a_baseline_makes_known_findings_no_reason_to_fail() {
             .is_some_and(|text| text.contains("line 2")),
         "{broken:?}"
     );
+}
+
+#[test]
+fn a_strict_issuer_is_all_enforced() {
+    let home = Home::new();
+    let dev = home.dev();
+    let (issuer, resource) = (dev.url("issuer", ""), dev.url("gateway", "/"));
+    let arguments = ["probe", "as", &issuer, "--resource", &resource, "--json"];
+    let ended = home.run(&[&arguments, &FAST[..]].concat()).ends_with(0);
+    let report = report(&ended);
+    assert_eq!(report.kind, TargetKind::AuthorizationServer);
+    assert_eq!((report.grade, report.summary.inconclusive), ('A', 0));
+    assert!(report.summary.enforced > 80, "{:?}", report.summary);
+}
+
+#[test]
+fn revocation_reaches_the_gate_of_a_client_that_is_named() {
+    let home = Home::new();
+    let dev = home.dev();
+    let approvals = dev.url("gateway", "/approvals");
+    let issuer = dev.url("issuer", "");
+    let more = [
+        "--issuer",
+        &issuer,
+        "--only",
+        "RS-17.revoked",
+        "--json",
+        "--rate",
+        "0",
+    ];
+    let ended = home
+        .run(&[&["probe", "rs", &approvals], &more[..]].concat())
+        .ends_with(0);
+    let report = report(&ended);
+    assert_eq!(report.findings[0].verdict, Verdict::Enforced, "{ended:?}");
+    let latency = report
+        .measures
+        .iter()
+        .find(|measure| measure.name == "revocation_latency");
+    let milliseconds = latency
+        .and_then(|latency| latency.value)
+        .expect("is measured");
+    assert!(milliseconds < 5000.0, "{milliseconds} ms");
+    assert!(ended.stderr.contains("registered with"), "{ended:?}");
+}
+
+#[test]
+fn an_issuer_or_an_archive_that_is_none_is_said_to_be_none() {
+    let home = with_token();
+    let (page, nobody) = (
+        Careless::start(PAGE).url,
+        format!("http://127.0.0.1:{}", free_ports(1)),
+    );
+    for (url, code) in [(page.as_str(), 4), (nobody.as_str(), 7)] {
+        let ended = home.run(&["probe", "as", url, "--json"]).ends_with(code);
+        assert!(!next(&ended).is_empty(), "{ended:?}");
+    }
+    home.run(&["probe", "har", "none.har"]).ends_with(4);
+    home.run(&["probe", "har", "token"]).ends_with(2);
+}
+
+#[test]
+fn a_client_is_wanted_where_an_admin_makes_them() {
+    let home = Home::new();
+    let listed = home
+        .run(&["probe", "profiles", "--json"])
+        .ends_with(0)
+        .json();
+    let names: Vec<&str> = listed["profiles"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .filter_map(|profile| profile["name"].as_str())
+        .collect();
+    assert_eq!(names, ["auth0", "keycloak", "okta"]);
+    for (name, step) in [
+        ("okta", "--client-id"),
+        ("keycloak", "--registration-token"),
+        ("acme", "keycloak"),
+    ] {
+        let issuer = "http://127.0.0.1:1";
+        let ended = home
+            .run(&["probe", "as", issuer, "--profile", name, "--json"])
+            .ends_with(2);
+        assert!(next(&ended).contains(step), "{ended:?}");
+    }
+}
+
+#[test]
+fn a_secret_of_the_probe_cannot_be_given_as_an_argument() {
+    let home = Home::new();
+    for flag in [
+        "--token",
+        "--client-secret",
+        "--registration-token",
+        "--other-token",
+    ] {
+        let ended = home
+            .run(&["probe", "rs", "http://127.0.0.1:1/", flag, "s3cret"])
+            .ends_with(2);
+        assert!(ended.stderr.contains("@file"), "{ended:?}");
+    }
+    let twice = [
+        "probe",
+        "rs",
+        "http://127.0.0.1:1/",
+        "--token",
+        "-",
+        "--unbound-token",
+        "-",
+        "--json",
+    ];
+    assert!(next(&home.run(&twice).ends_with(2)).contains("@file"));
 }

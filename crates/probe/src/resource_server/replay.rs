@@ -105,6 +105,10 @@ pub(crate) async fn at_the_end(case: &Case, session: &mut Session<'_>, measures:
             let reason = "the window has no end that could be waited for";
             session.conclude(case, Decision::not_applicable(reason));
         }
+        None if session.options.excludes("RS-13.iat-past") => {
+            let reason = "needs the window that RS-13 measures, which was left out";
+            session.conclude(&AT_THE_END, Decision::not_applicable(reason));
+        }
         None => {
             let reason = "the window was not measured";
             session.conclude(case, Decision::inconclusive(reason));

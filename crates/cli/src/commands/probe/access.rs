@@ -1,16 +1,20 @@
 //! The ways to credentials: given on the command line, or got from an issuer
 //! that is named or that the target names.
 
-use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::Args;
 use keybound_holder::{HolderError, HttpClient, discovery};
-use keybound_probe::Credentials;
+use keybound_probe::{Credentials, Options};
+use keybound_proto::jose::Algorithm;
 use keybound_proto::uri::HttpUrl;
 
-use super::credentials::{self, CredentialArguments};
-use super::limits::Limits;
-use crate::client::{Identity, failure};
+use super::credentials::CredentialArguments;
+use super::issuer::ClientArguments;
+use super::obtain::{self, Obtained, Wanted};
+use super::profiles::{self, Chosen};
+use crate::client::{Client, Identity, failure};
+use crate::commands::key;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::profile::Profile;
@@ -19,7 +23,7 @@ use crate::profile::Profile;
 #[derive(Debug, Clone, Args)]
 pub(super) struct Access {
     #[command(flatten)]
-    given: CredentialArguments,
+    pub(super) given: CredentialArguments,
 
     /// Get tokens from this issuer [default: the one the target names]
     #[arg(
@@ -30,7 +34,10 @@ pub(super) struct Access {
     )]
     issuer: Option<String>,
 
-    /// `resource` of token requests [default: what the target says it is]
+    #[command(flatten)]
+    client: ClientArguments,
+
+    /// The API that tokens are for [default: what the target says it is]
     #[arg(long, value_name = "URL", help_heading = "Client at the issuer")]
     resource: Option<String>,
 
@@ -38,14 +45,18 @@ pub(super) struct Access {
     #[arg(long, help_heading = "Client at the issuer")]
     scope: Option<String>,
 
-    /// Who to be: a profile file of `keybound request` [default: KEYBOUND_PROFILE]
-    #[arg(long, value_name = "FILE", help_heading = "Client at the issuer")]
-    profile: Option<PathBuf>,
+    /// The kind of issuer (see `keybound probe profiles`), or a profile file of `keybound request`
+    /// that says who to be [default: KEYBOUND_PROFILE]
+    #[arg(long, value_name = "NAME|FILE", help_heading = "Client at the issuer")]
+    profile: Vec<String>,
 }
 
 impl Access {
     /// What is given, read; nothing where an issuer is to be asked.
     pub(super) fn given(&self, context: &Context) -> Result<Option<Credentials>, Failure> {
+        if self.issuer.is_some() {
+            return Ok(None);
+        }
         self.given.given(self.scope.as_deref(), context)
     }
 
@@ -58,19 +69,91 @@ impl Access {
     pub(super) async fn obtained(
         &self,
         target: &HttpUrl,
-        limits: &Limits,
+        options: &Options,
         context: &Context,
-    ) -> Result<Credentials, Failure> {
+    ) -> Result<Obtained, Failure> {
+        let Chosen { server, identity } = profiles::choose(&self.profile)?;
         let identity = Identity {
-            profile: self.profile.clone(),
+            profile: identity,
             scope: self.scope.clone(),
             resource: self.resource.clone(),
-            timeout: limits.timeout,
+            timeout: options.timeout.as_secs(),
         };
-        if Profile::named(self.profile.as_deref(), context)?.is_none() {
-            self.may_ask(target, &identity).await?;
+        let holds = Profile::named(identity.profile.as_deref(), context)?.is_some();
+        let wanted = match self.issuer()?.filter(|_| !holds) {
+            Some(issuer) => {
+                let client = self.client.client()?;
+                if let Some(server) = &server {
+                    server.client(&client)?;
+                    server.resource(self.resource.as_deref())?;
+                }
+                Wanted {
+                    issuer,
+                    client,
+                    key: Arc::new(key::generate(Algorithm::Es256)?),
+                    resource: self.resource_of(target, &identity).await,
+                    scope: self.scope.clone(),
+                }
+            }
+            None if self.client.is_given() => {
+                return Err(Failure::usage("a client is named, and no issuer")
+                    .next("name the issuer that knows it with --issuer"));
+            }
+            None => {
+                if !holds {
+                    self.may_ask(target, &identity).await?;
+                }
+                self.discovered(target, &identity, context).await?
+            }
+        };
+        obtain::obtain(wanted, options, context).await
+    }
+
+    /// By discovery and registration, or as the profile says, as `keybound request` does.
+    async fn discovered(
+        &self,
+        target: &HttpUrl,
+        identity: &Identity,
+        context: &Context,
+    ) -> Result<Wanted, Failure> {
+        let mut client = Client::for_url(target, identity, context).await?;
+        // An issuer whose store was removed has forgotten the client, which shows here.
+        if let Err(error) = client.holder.token().await {
+            if !client.forgets_registration(&error) {
+                return Err(failure(error));
+            }
+            client = Client::for_url(target, identity, context).await?;
         }
-        credentials::discovered(target, &identity, context).await
+        let profile = client.profile;
+        let resource = match (&self.resource, profile.file.resource) {
+            (None, Some(resource)) => resource,
+            _ => self.resource_of(target, identity).await,
+        };
+        Ok(Wanted {
+            issuer: profile.issuer,
+            client: keybound_probe::Client::PrivateKeyJwt(
+                profile.file.client_id,
+                Arc::clone(&profile.key),
+            ),
+            key: profile.key,
+            resource,
+            scope: self.scope.clone().or(profile.file.scope),
+        })
+    }
+
+    /// What the target says it is called, where the command does not say.
+    async fn resource_of(&self, target: &HttpUrl, identity: &Identity) -> String {
+        if let Some(resource) = &self.resource {
+            return resource.clone();
+        }
+        let found = match HttpClient::new(identity.timeouts()) {
+            Ok(http) => discovery::protected_resource(&http, target).await.ok(),
+            Err(_) => None,
+        };
+        found.map_or_else(
+            || target.without_query().to_owned(),
+            |found| found.resource.as_str().to_owned(),
+        )
     }
 
     /// An issuer that only the target names is asked when it is on this machine or where the
@@ -83,19 +166,16 @@ impl Access {
         let Some(issuer) = found.authorization_servers.first() else {
             return Ok(());
         };
-        let named = self.issuer()?;
-        let is_named = named.is_some_and(|named| named.origin() == issuer.origin());
         let is_near = issuer.origin().is_loopback() || issuer.origin() == target.origin();
-        if is_named || is_near {
+        if is_near {
             return Ok(());
         }
+        let issuer = issuer.as_str();
         Err(Failure::usage(format!(
-            "the target names the issuer `{}`, which you did not",
-            issuer.as_str()
+            "the target names the issuer `{issuer}`, which you did not"
         ))
         .next(format!(
-            "add --issuer {} if the probe may register there and get tokens",
-            issuer.as_str()
+            "add --issuer {issuer} if the probe may register there and get tokens"
         )))
     }
 }

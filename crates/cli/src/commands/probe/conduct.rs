@@ -11,10 +11,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use keybound_probe::{
-    AuthorizationServer, Exchange, Finding, McpServer, NoAnswer, Options, ProbeError, Progress,
-    Report, ResourceServer, Timing, is_id, nearest_id,
+    AuthorizationServer, Binding, Exchange, Finding, McpServer, NoAnswer, Options, ProbeError,
+    Progress, Report, ResourceServer, Silent, Timing, assess_archive, is_id, nearest_id,
 };
-use keybound_proto::time::Clock;
+use keybound_proto::time::{Clock, UnixTime};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -248,4 +248,50 @@ impl Printed for Rehearsal {
             self.requests, self.target
         )
     }
+}
+
+/// What every case of every kind of target says of itself: the findings of rehearsals, for the
+/// reference.
+pub(crate) fn rehearsed_findings() -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for target in stand_ins() {
+        let options = Options {
+            dry_run: true,
+            max_requests: u32::MAX,
+            ..Options::default()
+        };
+        let timing: Arc<dyn Timing> = Arc::new(Still(0));
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        let Ok(runtime) = builder.enable_all().build() else {
+            continue;
+        };
+        if let Ok(report) = runtime.block_on(target.probe(&options, &timing, &Silent)) {
+            findings.extend(report.findings);
+        }
+    }
+    let empty = br#"{"log":{"version":"1.2","entries":[]}}"#;
+    if let Ok(report) = assess_archive("-", empty, UnixTime::from_secs(0)) {
+        findings.extend(report.findings);
+    }
+    findings
+}
+
+fn stand_ins() -> Vec<Target> {
+    let (Ok(url), Ok(credentials)) = (
+        super::url("https://target.example/"),
+        super::credentials::stand_in(),
+    ) else {
+        return Vec::new();
+    };
+    let server = ResourceServer::new(url.clone(), credentials.clone());
+    let mut certified = server.clone();
+    certified.bound_to = Some(Binding::Certificate);
+    let client = keybound_probe::Client::Register(None);
+    let issuer = AuthorizationServer::new(url, client, Arc::clone(&credentials.bound.key));
+    vec![
+        Target::ResourceServer(server.clone()),
+        Target::ResourceServer(certified),
+        Target::AuthorizationServer(issuer),
+        Target::McpServer(McpServer { server }),
+    ]
 }

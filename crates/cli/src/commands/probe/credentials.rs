@@ -3,13 +3,11 @@
 
 use std::sync::Arc;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use keybound_holder::Secret;
-use keybound_probe::{BoundToken, Credentials, TokenIssuer};
+use keybound_probe::{Binding, BoundToken, Credentials, TokenIssuer};
 use keybound_proto::jose::{Algorithm, Signer};
-use keybound_proto::uri::HttpUrl;
 
-use crate::client::{Client, Identity, failure};
 use crate::commands::key;
 use crate::context::Context;
 use crate::failure::Failure;
@@ -20,12 +18,16 @@ use crate::input::Input;
 #[command(next_help_heading = "Credentials")]
 pub(super) struct CredentialArguments {
     /// A token that is good for the target: `-` or `@file` [default: KEYBOUND_TOKEN]
-    #[arg(long, value_name = "INPUT", requires = "key")]
+    #[arg(long, value_name = "INPUT")]
     token: Option<Input>,
 
     /// The key the token is bound to: `file:PATH`, or a path
     #[arg(long)]
     key: Option<String>,
+
+    /// What the token is bound to [default: what its `cnf` says, else dpop]
+    #[arg(long, value_enum)]
+    bound_to: Option<BoundTo>,
 
     /// A token of another client, bound to `--other-key`
     #[arg(long, value_name = "INPUT", requires = "other_key")]
@@ -76,7 +78,32 @@ struct MakerArguments {
     audience: Option<String>,
 }
 
+/// What a token is bound to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum BoundTo {
+    /// A key, shown by proofs
+    Dpop,
+    /// The client certificate
+    Certificate,
+    /// Both at once
+    Both,
+}
+
 impl CredentialArguments {
+    /// What the token is said to be bound to.
+    pub(super) fn binding(&self) -> Option<Binding> {
+        self.bound_to.map(|bound| match bound {
+            BoundTo::Dpop => Binding::Dpop,
+            BoundTo::Certificate => Binding::Certificate,
+            BoundTo::Both => Binding::Both,
+        })
+    }
+
+    fn binding_of(&self, token: &Secret) -> Binding {
+        self.binding()
+            .unwrap_or_else(|| Binding::of_token(token.expose()))
+    }
+
     /// What is given, read; nothing where an issuer is to be asked.
     pub(super) fn given(
         &self,
@@ -116,10 +143,15 @@ impl CredentialArguments {
             })),
             (Some(_), Some(_), _) => Err(Failure::usage("the token is empty")
                 .next("`keybound token get --raw URL` prints one")),
+            // Possession is shown by the certificate; the key signs nothing that counts.
+            (Some(token), None, _) if self.binding_of(&token) == Binding::Certificate => {
+                let key: Arc<dyn Signer> = Arc::new(key::generate(Algorithm::Es256)?);
+                Ok(Some(BoundToken { token, key }))
+            }
             (Some(_), None, _) => Err(Failure::usage(
-                "KEYBOUND_TOKEN has a token, and no key is named",
+                "there is a token, and no key it is bound to",
             )
-            .next("name the key the token is bound to with --key")),
+            .next("name the key with --key, or the client certificate with --client-cert and --bound-to certificate")),
             (None, key, Some(issuer)) => issued(issuer, key.as_deref(), context).map(Some),
             (None, Some(_), None) => Err(Failure::usage("a key without a token")
                 .next("give the token that is bound to it with --token - or --token @file")),
@@ -196,27 +228,6 @@ pub(super) fn stand_in() -> Result<Credentials, Failure> {
         key,
     });
     Ok(credentials)
-}
-
-/// By discovery and registration, as `keybound request` does.
-pub(super) async fn discovered(
-    url: &HttpUrl,
-    identity: &Identity,
-    context: &Context,
-) -> Result<Credentials, Failure> {
-    let mut client = Client::for_url(url, identity, context).await?;
-    let token = match client.holder.token().await {
-        Err(error) if client.forgets_registration(&error) => {
-            client = Client::for_url(url, identity, context).await?;
-            client.holder.token().await
-        }
-        got => got,
-    }
-    .map_err(failure)?;
-    Ok(Credentials::new(BoundToken {
-        token: Secret::new(token.expose()),
-        key: Arc::clone(&client.profile.key),
-    }))
 }
 
 fn issued(

@@ -37,6 +37,11 @@ pub(super) struct ClientArguments {
 }
 
 impl ClientArguments {
+    /// Whether anything is said about it.
+    pub(super) const fn is_given(&self) -> bool {
+        self.client_id.is_some() || self.registration_token.is_some()
+    }
+
     /// The client, its key or secret read.
     pub(super) fn client(&self) -> Result<Client, Failure> {
         let secret = |input: &Input| Ok::<_, Failure>(Secret::new(input.read()?.as_str()));

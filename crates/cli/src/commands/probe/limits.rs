@@ -100,18 +100,26 @@ impl Limits {
             Some(path) => certificates(path)?,
             None => Vec::new(),
         };
-        let identity = match (&self.client_cert, &self.client_cert_key) {
-            (Some(chain), Some(key)) => Some(Arc::new(ClientIdentity {
-                chain: certificates(chain)?,
-                key: private_key(key)?,
-            })),
-            _ => None,
-        };
+        let identity = identity(self.client_cert.as_deref(), self.client_cert_key.as_deref())?;
         Ok(TlsOptions {
             authorities,
             identity,
         })
     }
+}
+
+/// A client certificate with its chain and its key, where both are named.
+fn identity(
+    chain: Option<&Path>,
+    key: Option<&Path>,
+) -> Result<Option<Arc<ClientIdentity>>, Failure> {
+    let (Some(chain), Some(key)) = (chain, key) else {
+        return Ok(None);
+    };
+    Ok(Some(Arc::new(ClientIdentity {
+        chain: certificates(chain)?,
+        key: private_key(key)?,
+    })))
 }
 
 /// The certificates of a PEM file; at least one.

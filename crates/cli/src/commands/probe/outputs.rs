@@ -51,6 +51,14 @@ pub(super) enum Format {
     Table,
     /// For programs; the shape is published
     Json,
+    /// For build servers: a test case per case
+    Junit,
+    /// For code scanning
+    Sarif,
+    /// For a merge request or a wiki
+    Markdown,
+    /// For an auditor: one file, nothing loaded from elsewhere
+    Html,
 }
 
 /// `FORMAT=FILE`.
@@ -145,6 +153,10 @@ impl Format {
         match self {
             Self::Table => output::table(report, style),
             Self::Json => output::json(report),
+            Self::Junit => output::junit(report),
+            Self::Sarif => output::sarif(report),
+            Self::Markdown => output::markdown(report),
+            Self::Html => output::html(report),
         }
     }
 }

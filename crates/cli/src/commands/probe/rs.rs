@@ -1,5 +1,8 @@
 //! `keybound probe rs URL` and `keybound probe mcp URL`: what takes tokens.
 
+use std::net::SocketAddr;
+use std::sync::Arc;
+
 use bytes::Bytes;
 use clap::Args;
 use http::{HeaderName, HeaderValue, Method};
@@ -7,6 +10,7 @@ use keybound_probe::{McpServer, ResourceServer};
 use keybound_proto::uri::HttpUrl;
 
 use super::access::Access;
+use super::callback::Watched;
 use super::certificates::CertificateArguments;
 use super::conduct::{self, Target};
 use super::consent::{self, Plan};
@@ -67,6 +71,18 @@ pub(crate) struct McpArguments {
 /// What both have.
 #[derive(Debug, Args)]
 struct RunArguments {
+    /// Address of one node behind the name, where the name service does not tell it
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    node: Vec<SocketAddr>,
+
+    /// Listen here for requests that a proof makes the target send
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    callback_listen: Option<SocketAddr>,
+
+    /// Where the target reaches that listener [default: http:// and its address]
+    #[arg(long, value_name = "URL", requires = "callback_listen")]
+    callback_url: Option<String>,
+
     #[command(flatten)]
     access: Access,
 
@@ -115,11 +131,19 @@ impl RunArguments {
     ) -> Outcome {
         let options = self.limits.options()?;
         let outputs = self.outputs.prepare()?;
+        server.nodes.clone_from(&self.node);
+        server.bound_to = self.access.given.binding();
         let given = self.access.given(context)?;
         if let Some(given) = &given {
             server.credentials = given.clone();
         }
         context.block_on(async {
+            if let Some(address) = self.callback_listen
+                && !self.limits.dry_run
+            {
+                let watched = Watched::listen(address, self.callback_url.as_deref()).await?;
+                server.callback = Some(Arc::new(watched));
+            }
             let rehearsal = conduct::rehearse(&target(server.clone()), &options, context).await?;
             if self.limits.dry_run {
                 return rehearsal.print(context);
@@ -127,10 +151,9 @@ impl RunArguments {
             let expected = rehearsal.requests;
             consent::ask(&self.plan(&server, expected)?, &self.limits, context)?;
             if given.is_none() {
-                server.credentials = self
-                    .access
-                    .obtained(&server.url, &self.limits, context)
-                    .await?;
+                let obtained = self.access.obtained(&server.url, &options, context).await?;
+                server.credentials = obtained.credentials;
+                server.revoker = Some(obtained.revoker);
             }
             let report = conduct::run(&target(server), &options, expected, context).await?;
             outputs.finish(report, context)

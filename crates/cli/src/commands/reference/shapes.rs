@@ -9,7 +9,7 @@ use crate::commands::dev::DevAddresses;
 use crate::commands::init::Initialized;
 use crate::commands::key::{KeyDescription, KeyList};
 use crate::commands::lock::LockAnswer;
-use crate::commands::probe::Rehearsal;
+use crate::commands::probe::{ProfileList, Rehearsal};
 use crate::commands::proof::{Explanation, NewProof};
 use crate::commands::request::Answer;
 use crate::commands::token::{Inspection, Revocation, TokenDescription};
@@ -44,6 +44,7 @@ fn shapes() -> Vec<(&'static str, Json)> {
         ("proof verify, proof explain", shape::<Explanation>()),
         ("probe rs, as, mcp, har", shape::<keybound_probe::Report>()),
         ("probe … --dry-run", shape::<Rehearsal>()),
+        ("probe profiles", shape::<ProfileList>()),
         ("config validate", shape::<Validation>()),
         ("config show", shape::<EffectiveConfig>()),
         ("version", shape::<Version>()),
