@@ -234,11 +234,11 @@ impl ResourceServer {
             self.ask_without_proofs(session, measures).await;
             return;
         }
-        // A server may demand nonces at times only, as after a start, so what it does with a wrong
-        // one is asked while it demands them.
+        // A server may demand nonces at times only, as after a start, or of old proofs only. So what
+        // it does with a wrong one is asked while it demands them of good requests.
         let demanded = session.nonce_required();
         if demanded {
-            replay::ask_nonce(&checks::RS_14, session, measures).await;
+            replay::ask_nonce(&checks::RS_14, session, measures, true).await;
         }
         presentation::ask(self, session, strangers).await;
         replay::ask(self, session, measures).await;
@@ -256,7 +256,7 @@ impl ResourceServer {
         outbound::ask(self, session).await;
         window::ask(&checks::RS_13, session, measures).await;
         if !demanded {
-            replay::ask_nonce(&checks::RS_14, session, measures).await;
+            replay::ask_nonce(&checks::RS_14, session, measures, false).await;
         }
         places::ask(self, session).await;
         tokens::ask(self, session).await;

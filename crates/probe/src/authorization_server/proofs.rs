@@ -111,7 +111,8 @@ pub(super) async fn ask(
         })
         .await;
     window::ask(&AS_04, session, measures).await;
-    replay::ask_nonce(&AS_04, session, measures).await;
+    let demanded = session.nonce_required();
+    replay::ask_nonce(&AS_04, session, measures, demanded).await;
     late(session, measures).await;
 }
 

@@ -335,9 +335,11 @@ pub(crate) async fn ask_nonce(
     check: &'static Check,
     session: &mut Session<'_>,
     measures: &mut Vec<Measure>,
+    of_good_requests: bool,
 ) {
     let (value, text) = match (session.nonce_required(), session.newest_nonce()) {
-        (true, _) => (2.0, "nonces are demanded"),
+        (true, _) if of_good_requests => (2.0, "nonces are demanded"),
+        (true, _) => (1.0, "nonces are demanded of some requests only"),
         (false, Some(_)) => (1.0, "nonces are offered and not demanded"),
         (false, None) => (0.0, "nonces are neither demanded nor offered"),
     };
@@ -348,7 +350,7 @@ pub(crate) async fn ask_nonce(
         text: text.to_owned(),
     });
     let [absent, foreign, number] = nonce_cases(check);
-    if !session.nonce_required() {
+    if !(session.nonce_required() && of_good_requests) {
         for case in [&absent, &foreign, &number] {
             session.conclude(case, Decision::not_applicable(text));
         }
