@@ -30,7 +30,7 @@ use keybound_proto::uri::HttpUrl;
 pub use self::outbound::Callback;
 pub(crate) use self::replay::twice;
 use crate::answer::{Outcome, Success, Unclear};
-use crate::check::Decision;
+use crate::check::{Case, Decision};
 use crate::credentials::{Credentials, TokenIssuer};
 use crate::draft::{Draft, ProofLines};
 use crate::error::ProbeError;
@@ -41,6 +41,7 @@ use crate::report::{Measure, Report, SCHEMA, TargetKind};
 use crate::session::{Attempt, Expect, Moment, Session, skew_in_words};
 use crate::signatures::{self, SignatureProfile};
 use crate::timing::Timing;
+use crate::verdict::Severity;
 use crate::{Level, Progress};
 
 pub use self::binding::Binding;
@@ -242,17 +243,7 @@ impl ResourceServer {
         }
         presentation::ask(self, session, strangers).await;
         replay::ask(self, session, measures).await;
-        for defect in DEFECTS {
-            let case = defect.case(defect.check);
-            if let Some(shown) = defect.unless.filter(|id| session.found(id)) {
-                let reason = format!("{shown} shows the same already");
-                session.conclude(&case, Decision::not_applicable(reason));
-                continue;
-            }
-            session
-                .must_refuse(&case, |draft, _| (defect.change)(draft, strangers))
-                .await;
-        }
+        defects(session, strangers).await;
         outbound::ask(self, session).await;
         window::ask(&checks::RS_13, session, measures).await;
         if !demanded {
@@ -344,6 +335,37 @@ impl ResourceServer {
                 Err(error.clone().into())
             }
             Outcome::Served | Outcome::NonceWanted(_) | Outcome::Unclear(_) => Ok(()),
+        }
+    }
+}
+
+/// The case that tells whether a proof is looked at where none is demanded.
+const NO_JWT: &str = "RS-12.not-a-jwt";
+
+/// Proofs with one defect each. A target that demands no proof is asked first whether it looks at one
+/// at all, since then the rest would only say the same.
+async fn defects(session: &mut Session<'_>, strangers: &Strangers) {
+    let is_first = |case: &Case| case.id() == NO_JWT;
+    let demands_none = session.found("RS-02.absent");
+    for first in [true, false] {
+        for defect in DEFECTS {
+            let case = defect.case(defect.check);
+            if (demands_none && is_first(&case)) != first {
+                continue;
+            }
+            let shown = defect.unless.filter(|id| session.found(id));
+            // Who may forge a proof is asked all the same: other lists than this one rest on it.
+            let implied = case.check.severity != Severity::Critical;
+            let unlooked = demands_none && implied && session.found(NO_JWT);
+            let unlooked = unlooked.then_some(NO_JWT);
+            if let Some(shown) = shown.or(unlooked) {
+                let reason = format!("{shown} shows the same already");
+                session.conclude(&case, Decision::not_applicable(reason));
+                continue;
+            }
+            session
+                .must_refuse(&case, |draft, _| (defect.change)(draft, strangers))
+                .await;
         }
     }
 }

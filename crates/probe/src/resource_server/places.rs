@@ -168,6 +168,13 @@ async fn spellings(server: &ResourceServer, session: &mut Session<'_>) {
 
 /// What a sender says about its own request: worth asking only where the request counts at all.
 async fn spoofed(session: &mut Session<'_>) {
+    if session.found("RS-02.absent") && session.found("RS-12.not-a-jwt") {
+        for case in [&FORWARDED, &OVERRIDE, &HOST] {
+            let reason = "RS-12.not-a-jwt shows already that proofs are not looked at";
+            session.conclude(case, Decision::not_applicable(reason));
+        }
+        return;
+    }
     if session.found("RS-08.htu-host") {
         let reason = "RS-08.htu-host shows already that the host is not compared";
         session.conclude(&FORWARDED, Decision::not_applicable(reason));
