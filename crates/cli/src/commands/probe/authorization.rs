@@ -91,7 +91,7 @@ pub(super) fn run(arguments: &AsArguments, context: &Context) -> Outcome {
     let issuer = super::url(&arguments.issuer)?;
     let options = arguments.limits.options()?;
     let outputs = arguments.outputs.prepare()?;
-    let target = Target::AuthorizationServer(arguments.server(issuer.clone())?);
+    let target = Target::Issuer(arguments.server(issuer.clone())?);
     let plan = |requests| Plan {
         places: vec![issuer.origin().clone()],
         requests,

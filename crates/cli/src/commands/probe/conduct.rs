@@ -29,11 +29,11 @@ use crate::output::{Report as Printed, ink, styled};
 #[derive(Debug)]
 pub(super) enum Target {
     /// An API.
-    ResourceServer(ResourceServer),
+    Api(ResourceServer),
     /// An issuer.
-    AuthorizationServer(AuthorizationServer),
+    Issuer(AuthorizationServer),
     /// An MCP server.
-    McpServer(McpServer),
+    Mcp(McpServer),
 }
 
 /// What a dry run prints.
@@ -78,9 +78,9 @@ impl Target {
         progress: &(dyn Progress + Sync),
     ) -> Result<Report, ProbeError> {
         match self {
-            Self::ResourceServer(server) => server.probe(options, timing, progress).await,
-            Self::AuthorizationServer(server) => server.probe(options, timing, progress).await,
-            Self::McpServer(server) => server.probe(options, timing, progress).await,
+            Self::Api(server) => server.probe(options, timing, progress).await,
+            Self::Issuer(server) => server.probe(options, timing, progress).await,
+            Self::Mcp(server) => server.probe(options, timing, progress).await,
         }
     }
 }
@@ -134,15 +134,15 @@ pub(super) async fn run(
 
 /// A mistyped id would run nothing, and everything would be in order.
 fn known_ids(options: &Options) -> Result<(), Failure> {
-    let named = options.only.iter().chain(&options.skip);
-    for name in named.filter(|name| !is_id(name)) {
-        let failure = Failure::usage(format!("no check and no case is called `{name}`"));
-        return Err(match nearest_id(name) {
-            Some(near) => failure.next(format!("write `{near}`, or see --dry-run for all")),
-            None => failure.next("--dry-run lists all"),
-        });
-    }
-    Ok(())
+    let mut named = options.only.iter().chain(&options.skip);
+    let Some(name) = named.find(|name| !is_id(name)) else {
+        return Ok(());
+    };
+    let failure = Failure::usage(format!("no check and no case is called `{name}`"));
+    Err(match nearest_id(name) {
+        Some(near) => failure.next(format!("write `{near}`, or see --dry-run for all")),
+        None => failure.next("--dry-run lists all"),
+    })
 }
 
 /// What a run could not begin for, and whose turn it is.
@@ -289,9 +289,9 @@ fn stand_ins() -> Vec<Target> {
     let client = keybound_probe::Client::Register(None);
     let issuer = AuthorizationServer::new(url, client, Arc::clone(&credentials.bound.key));
     vec![
-        Target::ResourceServer(server.clone()),
-        Target::ResourceServer(certified),
-        Target::AuthorizationServer(issuer),
-        Target::McpServer(McpServer { server }),
+        Target::Api(server.clone()),
+        Target::Api(certified),
+        Target::Issuer(issuer),
+        Target::Mcp(McpServer { server }),
     ]
 }

@@ -180,7 +180,7 @@ fn on_stdout(verbose: bool) -> Style {
     let width = crate::output::width(&std::io::stdout());
     Style {
         colour: std::io::stdout().is_terminal(),
-        width: width.unwrap_or(Style::default().width),
+        width: width.unwrap_or_else(|| Style::default().width),
         verbose,
     }
 }

@@ -54,7 +54,8 @@ pub(super) enum Audience {
     /// By `resource` (RFC 8707).
     Resource,
     /// By the parameter `audience`.
-    Audience,
+    #[serde(rename = "audience")]
+    Parameter,
     /// By a scope.
     Scope,
     /// Not at all: the server has one audience.
@@ -128,7 +129,7 @@ impl ServerProfile {
             Audience::Resource => Ok(resource.map(str::to_owned)),
             // Nothing names it; sending what the server does not know could only confuse it.
             Audience::Scope | Audience::Fixed => Ok(None),
-            Audience::Audience => Err(Failure::usage(format!(
+            Audience::Parameter => Err(Failure::usage(format!(
                 "{} names the API by a parameter that the probe does not send",
                 self.title
             ))
@@ -189,7 +190,7 @@ impl Report for ServerProfile {
         writeln!(out, "  metadata      {}", self.metadata)?;
         let audience = match self.audience {
             Audience::Resource => "named by `resource`: give --resource",
-            Audience::Audience => {
+            Audience::Parameter => {
                 "named by `audience`: get a token yourself and give it with --token"
             }
             Audience::Scope => "follows from the scope: give --scope",

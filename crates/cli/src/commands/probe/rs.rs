@@ -111,13 +111,13 @@ pub(super) fn api(arguments: &RsArguments, context: &Context) -> Outcome {
     }
     let own = arguments.run.limits.options()?.tls.identity;
     server.certificates = arguments.certificates.read(own.as_deref())?;
-    arguments.run.run(server, Target::ResourceServer, context)
+    arguments.run.run(server, Target::Api, context)
 }
 
 /// `keybound probe mcp`.
 pub(super) fn mcp(arguments: &McpArguments, context: &Context) -> Outcome {
     let server = server(&arguments.url, &arguments.other_origin)?;
-    let target = |server| Target::McpServer(McpServer { server });
+    let target = |server| Target::Mcp(McpServer { server });
     arguments.run.run(server, target, context)
 }
 
