@@ -9,7 +9,7 @@ use crate::answer::{Outcome, Unclear};
 use crate::check::{Case, Decision};
 use crate::draft::{Draft, ProofLines};
 use crate::proof_cases::other_host;
-use crate::session::Session;
+use crate::session::{Attempt, Expect, Session};
 use crate::transport::NoAnswer;
 use crate::verdict::{Severity, Verdict};
 
@@ -310,27 +310,7 @@ async fn origins(server: &ResourceServer, session: &mut Session<'_>) {
         let Ok(moved) = HttpUrl::parse(&moved) else {
             continue;
         };
-        let attempt = session
-            .send_retrying(
-                |session| {
-                    let mut draft = session.good();
-                    draft.url = moved.clone();
-                    draft.proof_lines = ProofLines::None;
-                    draft
-                },
-                ORIGINS.also,
-                crate::session::Expect::Refused,
-            )
-            .await;
-        let got = format!("{}: {}", origin.origin_as_given(), attempt.got());
-        let decision = match attempt.outcome {
-            Outcome::Served => Decision::of(Verdict::NotEnforced, "served there without a proof"),
-            Outcome::Refused | Outcome::NonceWanted(_) => {
-                Decision::of(Verdict::Enforced, "refused there")
-            }
-            Outcome::Unclear(reason) => Decision::inconclusive(reason.to_string()),
-        };
-        let decision = decision.got(got).evidence(vec![attempt.exchange]);
+        let decision = at_origin(session, &moved).await;
         let graver = |held: &Decision| rank(decision.verdict) > rank(held.verdict);
         if worst.as_ref().is_none_or(graver) {
             worst = Some(decision);
@@ -339,6 +319,62 @@ async fn origins(server: &ResourceServer, session: &mut Session<'_>) {
     if let Some(decision) = worst {
         session.conclude(&ORIGINS, decision);
     }
+}
+
+/// A request without a proof at another address. A refusal there shows something only when a good
+/// request is served there, with a proof for the public URL or for that address.
+async fn at_origin(session: &mut Session<'_>, url: &HttpUrl) -> Decision {
+    let attempt = elsewhere(session, url, Expect::Refused, |draft| {
+        draft.proof_lines = ProofLines::None;
+    })
+    .await;
+    let got = format!("{}: {}", url.origin_as_given(), attempt.got());
+    let decision = match attempt.outcome {
+        Outcome::Served => Decision::of(Verdict::NotEnforced, "served there without a proof"),
+        Outcome::Unclear(reason) => Decision::inconclusive(reason.to_string()),
+        Outcome::Refused | Outcome::NonceWanted(_) => {
+            let mut good = elsewhere(session, url, Expect::Served, |_| {}).await;
+            if good.outcome != Outcome::Served {
+                good = elsewhere(session, url, Expect::Served, |draft| {
+                    let here = draft.url.without_query().to_owned();
+                    draft.on_proof(|proof| proof.claim("htu", here));
+                })
+                .await;
+            }
+            if good.outcome == Outcome::Served {
+                Decision::of(
+                    Verdict::Enforced,
+                    "refused there, while a good request is served there",
+                )
+            } else {
+                Decision::inconclusive(
+                    "no good request is served there, so a refusal shows nothing",
+                )
+            }
+        }
+    };
+    decision.got(got).evidence(vec![attempt.exchange])
+}
+
+/// A good request sent to another address, changed; its proof stays one for the public URL.
+async fn elsewhere(
+    session: &mut Session<'_>,
+    url: &HttpUrl,
+    expect: Expect,
+    change: impl Fn(&mut Draft) + Send + Sync,
+) -> Attempt {
+    session
+        .send_retrying(
+            |session| {
+                let mut draft = session.good();
+                draft.url = url.clone();
+                change(&mut draft);
+                draft
+            },
+            ORIGINS.also,
+            expect,
+        )
+        .await
 }
 
 pub(super) const fn rank(verdict: Verdict) -> u8 {
@@ -405,7 +441,7 @@ async fn options(session: &mut Session<'_>) {
                 draft
             },
             &[404, 405, 501],
-            crate::session::Expect::Refused,
+            Expect::Refused,
         )
         .await;
     let got = attempt.got();
@@ -418,7 +454,10 @@ async fn options(session: &mut Session<'_>) {
         Outcome::Served => {
             Decision::inconclusive("answered with content; see whether it is protected")
         }
-        Outcome::Refused | Outcome::NonceWanted(_) => Decision::of(Verdict::Enforced, "refused"),
+        Outcome::Refused | Outcome::NonceWanted(_) => match session.before().await {
+            None => Decision::of(Verdict::Enforced, "refused, while good requests are served"),
+            Some(decision) => decision,
+        },
         Outcome::Unclear(reason) => Decision::inconclusive(reason.to_string()),
     };
     session.conclude(&OPTIONS, decision.got(got).evidence(vec![attempt.exchange]));

@@ -320,6 +320,32 @@ async fn an_open_origin_is_found() {
     drop(strict);
 }
 
+/// A door that opens to nobody shows nothing by staying shut: the gateway knows itself under another
+/// name only.
+#[tokio::test]
+async fn an_origin_that_serves_nobody_decides_nothing() {
+    let world = Arc::new(World::start().await);
+    let lenient = Lenient::start(&world.gateway, None).await;
+    let mut server = target(&world).await;
+    let other = format!("http://{}", lenient.address);
+    server.other_origins = vec![HttpUrl::parse(&other).expect("a URL")];
+    let options = Options {
+        rate: 0.0,
+        only: vec!["RS-18.other-origins".to_owned()],
+        ..Options::default()
+    };
+    let report = server
+        .probe(&options, &world.timing(), &Silent)
+        .await
+        .expect("a report");
+    let verdicts: Vec<Verdict> = report
+        .findings
+        .iter()
+        .map(|finding| finding.verdict)
+        .collect();
+    assert_eq!(verdicts, [Verdict::Inconclusive]);
+}
+
 /// The listener's other protocol version has no guard.
 #[tokio::test]
 async fn open_http2_is_found() {
