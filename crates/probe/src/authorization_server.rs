@@ -65,6 +65,24 @@ impl fmt::Debug for Client {
     }
 }
 
+/// How a token request names what the token is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ResourceParameter {
+    /// `resource` (RFC 8707).
+    Resource,
+    /// `audience`, as servers do that are older than the standard.
+    Audience,
+}
+
+impl ResourceParameter {
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Resource => "resource",
+            Self::Audience => "audience",
+        }
+    }
+}
+
 /// An authorization server to probe.
 #[derive(Clone, Debug)]
 pub struct AuthorizationServer {
@@ -74,8 +92,10 @@ pub struct AuthorizationServer {
     pub client: Client,
     /// Proof keys: the owner's.
     pub key: Arc<dyn Signer>,
-    /// `resource` of token requests (RFC 8707).
+    /// What the tokens are for (RFC 8707 section 2).
     pub resource: Option<String>,
+    /// The parameter that names it.
+    pub resource_parameter: ResourceParameter,
     /// `scope` of token requests.
     pub scope: Option<String>,
     /// A refresh token of the client, for the checks of refreshing.
@@ -95,6 +115,7 @@ impl AuthorizationServer {
             client,
             key,
             resource: None,
+            resource_parameter: ResourceParameter::Resource,
             scope: None,
             refresh_token: None,
             redirect_uri: None,

@@ -51,7 +51,7 @@ mod transport;
 mod verdict;
 
 pub use self::archive::assess_archive;
-pub use self::authorization_server::{AuthorizationServer, Client};
+pub use self::authorization_server::{AuthorizationServer, Client, ResourceParameter};
 pub use self::cases::{case_ids, is_id, nearest_id};
 pub use self::credentials::{BoundToken, Credentials, TokenIssuer};
 pub use self::error::ProbeError;

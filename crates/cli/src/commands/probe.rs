@@ -20,6 +20,7 @@ mod outputs;
 mod profiles;
 mod progress;
 mod rs;
+mod signatures;
 
 use clap::Subcommand;
 use keybound_proto::uri::HttpUrl;

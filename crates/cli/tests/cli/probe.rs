@@ -160,6 +160,45 @@ fn a_dry_run_sends_nothing() {
 }
 
 #[test]
+fn signatures_are_asked_about_where_the_target_wants_them() {
+    let home = with_token();
+    let careless = Careless::start(EVERYTHING);
+    let asked = |given: &[&str]| {
+        let run = [&GIVEN[..], given, &["--dry-run", "--json"]].concat();
+        let document = rs(&home, &careless.url, &run).ends_with(0).json();
+        let cases = document["cases"].as_array().expect("a list").clone();
+        let sent = document.to_string().contains("@target-uri");
+        let of_signatures = |case: &serde_json::Value| {
+            case["id"]
+                .as_str()
+                .is_some_and(|id| id.starts_with("SG-01."))
+        };
+        (
+            cases.iter().filter(|case| of_signatures(case)).count(),
+            sent,
+        )
+    };
+    let (_, unsigned) = asked(&[]);
+    assert!(!unsigned);
+    let signed = [
+        "--sign",
+        "--sign-scheme",
+        "DPoP",
+        "--sign-components",
+        "@method,@target-uri",
+    ];
+    let (cases, sent) = asked(&signed);
+    assert!(cases > 0 && sent, "{cases} {sent}");
+    // The flags that shape a signature make no sense without one.
+    rs(
+        &home,
+        &careless.url,
+        &[&GIVEN[..], &["--sign-tag", "x"]].concat(),
+    )
+    .ends_with(2);
+}
+
+#[test]
 fn without_consent_nothing_leaves_this_machine() {
     let home = with_token();
     let careless = Careless::start(EVERYTHING);

@@ -292,7 +292,7 @@ async fn exchanged(
         parameters.push(("assertion", subject));
     }
     if let Some(resource) = &site.resource {
-        parameters.push(("resource", resource));
+        parameters.push((site.resource_parameter, resource));
     }
     let with_proof = |moment: &Moment| good(site, &parameters, moment);
     if let Err(attempt) = token(session, with_proof).await {

@@ -35,6 +35,8 @@ pub(crate) struct Site {
     /// Proof key.
     pub(crate) key: Arc<dyn Signer>,
     pub(crate) resource: Option<String>,
+    /// The parameter that names it.
+    pub(crate) resource_parameter: &'static str,
     pub(crate) scope: Option<String>,
     /// `aud` of client assertions: the issuer, or the token endpoint for servers that take
     /// nothing else.
@@ -65,6 +67,7 @@ impl Site {
             registered: matches!(server.client, Client::Register(_)),
             key: Arc::clone(&server.key),
             resource: server.resource.clone(),
+            resource_parameter: server.resource_parameter.name(),
             scope: server.scope.clone(),
         };
         Ok((site, session.requests))
@@ -80,7 +83,7 @@ impl Site {
         let mut form = Form::default();
         form.add("grant_type", "client_credentials");
         if let Some(resource) = &self.resource {
-            form.add("resource", resource);
+            form.add(self.resource_parameter, resource);
         }
         if let Some(scope) = &self.scope {
             form.add("scope", scope);

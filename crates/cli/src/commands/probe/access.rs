@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use clap::Args;
 use keybound_holder::{HolderError, HttpClient, discovery};
-use keybound_probe::{Credentials, Options};
+use keybound_probe::{Credentials, Options, ResourceParameter};
 use keybound_proto::jose::Algorithm;
 use keybound_proto::uri::HttpUrl;
 
 use super::credentials::CredentialArguments;
 use super::issuer::ClientArguments;
 use super::obtain::{self, Obtained, Wanted};
-use super::profiles::{self, Chosen};
+use super::profiles::{self, Chosen, ServerProfile};
 use crate::client::{Client, Identity, failure};
 use crate::commands::key;
 use crate::context::Context;
@@ -85,13 +85,14 @@ impl Access {
                 let client = self.client.client()?;
                 if let Some(server) = &server {
                     server.client(&client)?;
-                    server.resource(self.resource.as_deref())?;
                 }
+                let parameter = server.as_ref().map(ServerProfile::resource_parameter);
                 Wanted {
                     issuer,
                     client,
                     key: Arc::new(key::generate(Algorithm::Es256)?),
                     resource: self.resource_of(target, &identity).await,
+                    resource_parameter: parameter.unwrap_or(ResourceParameter::Resource),
                     scope: self.scope.clone(),
                 }
             }
@@ -137,6 +138,7 @@ impl Access {
             ),
             key: profile.key,
             resource,
+            resource_parameter: ResourceParameter::Resource,
             scope: self.scope.clone().or(profile.file.scope),
         })
     }

@@ -128,7 +128,8 @@ impl AsArguments {
         let named: Vec<String> = self.profile.iter().cloned().collect();
         if let Some(profile) = profiles::choose(&named)?.server {
             profile.client(&server.client)?;
-            server.resource = profile.resource(self.resource.as_deref())?;
+            server.resource = profile.resource(self.resource.as_deref());
+            server.resource_parameter = profile.resource_parameter();
         }
         Ok(server)
     }

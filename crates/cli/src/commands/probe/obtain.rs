@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use keybound_probe::{
-    AuthorizationServer, Client, Credentials, IssuerAccess, Options, Revoker, Timing,
+    AuthorizationServer, Client, Credentials, IssuerAccess, Options, ResourceParameter, Revoker,
+    Timing,
 };
 use keybound_proto::jose::Signer;
 use keybound_proto::uri::HttpUrl;
@@ -24,6 +25,8 @@ pub(super) struct Wanted {
     pub(super) key: Arc<dyn Signer>,
     /// The API tokens are for.
     pub(super) resource: String,
+    /// The parameter that names it.
+    pub(super) resource_parameter: ResourceParameter,
     /// `scope` of token requests.
     pub(super) scope: Option<String>,
 }
@@ -46,6 +49,7 @@ pub(super) async fn obtain(
     let registers = matches!(wanted.client, Client::Register(_));
     let mut server = AuthorizationServer::new(wanted.issuer, wanted.client, wanted.key);
     server.scope.clone_from(&wanted.scope);
+    server.resource_parameter = wanted.resource_parameter;
     let timing: Arc<dyn Timing> = Arc::new(SystemClock);
     let access = IssuerAccess::open(&server, options, &timing)
         .await

@@ -7,7 +7,7 @@
 use std::io::{self, Write};
 use std::path::PathBuf;
 
-use keybound_probe::Client;
+use keybound_probe::{Client, ResourceParameter};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -124,16 +124,19 @@ pub(super) fn choose(named: &[String]) -> Result<Chosen, Failure> {
 
 impl ServerProfile {
     /// `resource` of token requests at this server.
-    pub(super) fn resource(&self, resource: Option<&str>) -> Result<Option<String>, Failure> {
+    pub(super) fn resource(&self, resource: Option<&str>) -> Option<String> {
         match self.audience {
-            Audience::Resource => Ok(resource.map(str::to_owned)),
+            Audience::Resource | Audience::Parameter => resource.map(str::to_owned),
             // Nothing names it; sending what the server does not know could only confuse it.
-            Audience::Scope | Audience::Fixed => Ok(None),
-            Audience::Parameter => Err(Failure::usage(format!(
-                "{} names the API by a parameter that the probe does not send",
-                self.title
-            ))
-            .next("get a token yourself and give it with --token and --key")),
+            Audience::Scope | Audience::Fixed => None,
+        }
+    }
+
+    /// The parameter that names the API.
+    pub(super) const fn resource_parameter(&self) -> ResourceParameter {
+        match self.audience {
+            Audience::Parameter => ResourceParameter::Audience,
+            Audience::Resource | Audience::Scope | Audience::Fixed => ResourceParameter::Resource,
         }
     }
 
@@ -190,9 +193,7 @@ impl Report for ServerProfile {
         writeln!(out, "  metadata      {}", self.metadata)?;
         let audience = match self.audience {
             Audience::Resource => "named by `resource`: give --resource",
-            Audience::Parameter => {
-                "named by `audience`: get a token yourself and give it with --token"
-            }
+            Audience::Parameter => "named by `audience`: give --resource",
             Audience::Scope => "follows from the scope: give --scope",
             Audience::Fixed => "one for each issuer, set by an admin",
         };
@@ -237,9 +238,9 @@ mod tests {
             let chosen = choose(&[name.to_owned()]).expect("is known");
             chosen.server.expect("is a server").resource(api)
         };
-        assert_eq!(named("okta").expect("is given"), None);
-        assert_eq!(named("keycloak").expect("is given"), None);
-        assert!(named("auth0").is_err());
+        assert_eq!(named("okta"), None);
+        assert_eq!(named("keycloak"), None);
+        assert_eq!(named("auth0").as_deref(), api);
     }
 
     #[test]

@@ -17,6 +17,7 @@ use super::consent::{self, Plan};
 use super::credentials;
 use super::limits::Limits;
 use super::outputs::Outputs;
+use super::signatures::SignatureArguments;
 use crate::context::Context;
 use crate::failure::{Failure, Outcome};
 use crate::input::Input;
@@ -49,6 +50,9 @@ pub(crate) struct RsArguments {
 
     #[command(flatten)]
     certificates: CertificateArguments,
+
+    #[command(flatten)]
+    signatures: SignatureArguments,
 
     #[command(flatten)]
     run: RunArguments,
@@ -111,6 +115,7 @@ pub(super) fn api(arguments: &RsArguments, context: &Context) -> Outcome {
     }
     let own = arguments.run.limits.options()?.tls.identity;
     server.certificates = arguments.certificates.read(own.as_deref())?;
+    server.signatures = arguments.signatures.profile();
     arguments.run.run(server, Target::Api, context)
 }
 
