@@ -108,6 +108,8 @@ async fn what_control_did_not_acknowledge_is_sent_again() {
     for number in 0..3 {
         spool.push(event(number));
     }
+    // The writer is a thread of its own, for which the stopped clock does not wait.
+    spool.flush().await;
     let outcomes = vec![Delivery::Failed, Delivery::Failed, Delivery::Failed];
     let received = deliver(&spool, 3, outcomes).await;
     assert_eq!(received, [event(0), event(1), event(2)]);
