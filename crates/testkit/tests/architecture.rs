@@ -8,7 +8,8 @@
 //! dependencies other than those of `keybound-proto` (deny.toml does that).
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::ffi::OsStr;
+use std::path::{Component, Path, PathBuf};
 
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package};
 
@@ -153,8 +154,15 @@ fn only_the_command_line_reads_the_wall_clock() {
             let exempt = |path: &str| file.starts_with(root().join(path));
             !MAY_READ_THE_WALL_CLOCK.iter().any(|path| exempt(path))
         })
-        // An example is a program of its own, as the command line is.
-        .filter(|file| !file.components().any(|part| part.as_os_str() == "examples"))
+        // An example or a benchmark is a program of its own, as the command line is.
+        .filter(|file| {
+            let own = |part: Component<'_>| {
+                ["examples", "benches"]
+                    .map(OsStr::new)
+                    .contains(&part.as_os_str())
+            };
+            !file.components().any(own)
+        })
         .collect();
     assert!(files.len() > 20, "the walk found {} files", files.len());
     let findings = files_with_token(&files, |code| code.contains("SystemTime::now"));
