@@ -37,7 +37,7 @@ pub(crate) use profiles::ProfileList;
 pub(crate) enum ProbeCommand {
     /// Probe an API that takes access tokens (a resource server)
     #[command(after_help = codes(CODES))]
-    Rs(rs::RsArguments),
+    Rs(Box<rs::RsArguments>),
     /// Probe a server that issues tokens (an authorization server)
     #[command(after_help = codes(CODES))]
     As(authorization::AsArguments),
