@@ -40,10 +40,10 @@ pub(crate) enum ProbeCommand {
     Rs(Box<rs::RsArguments>),
     /// Probe a server that issues tokens (an authorization server)
     #[command(after_help = codes(CODES))]
-    As(authorization::AsArguments),
+    As(Box<authorization::AsArguments>),
     /// Probe a server of the Model Context Protocol over HTTP
     #[command(after_help = codes(CODES))]
-    Mcp(rs::McpArguments),
+    Mcp(Box<rs::McpArguments>),
     /// Assess recorded traffic in an HTTP archive; nothing is sent
     #[command(after_help = codes(&[Exit::Findings, Exit::NotFound, Exit::Inconclusive]))]
     Har(har::HarArguments),
