@@ -132,12 +132,24 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // Children first: nobody else would end them.
-        for child in children_of(self.child.id()) {
-            let _ = Command::new("kill").arg(child.to_string()).status();
+        // A server with workers ends them itself when it is asked to end; killed, it would leave them.
+        let children = children_of(self.child.id());
+        let _ = Command::new("kill")
+            .arg(self.child.id().to_string())
+            .status();
+        for _ in 0..50 {
+            if matches!(self.child.try_wait(), Ok(Some(_))) {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(100));
         }
         let _ = self.child.kill();
         let _ = self.child.wait();
+        for child in children {
+            let _ = Command::new("kill")
+                .args(["-9", &child.to_string()])
+                .status();
+        }
     }
 }
 
