@@ -167,6 +167,11 @@ async fn anonymous(session: &mut Session<'_>, endpoint: &HttpUrl, issued: &Issue
     if session.options.excludes(&ANONYMOUS.id()) {
         return;
     }
+    if session.found("AS-13.absent") {
+        let reason = "AS-13.absent shows already that nobody need say who he is";
+        session.conclude(&ANONYMOUS, Decision::not_applicable(reason));
+        return;
+    }
     let mut draft = crate::draft::Draft::new(http::Method::POST, endpoint);
     let mut form = crate::draft::Form::default();
     form.add("token", issued.token.expose());

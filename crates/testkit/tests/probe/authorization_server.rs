@@ -233,6 +233,8 @@ async fn assess(cause: String, cases: BTreeSet<String>, kind: Kind) {
     let spared = ids(&report, Verdict::NotApplicable);
     let asked: BTreeSet<String> = cases.difference(&spared).cloned().collect();
     assert_eq!(found, asked, "{cause}");
+    let checks: BTreeSet<&str> = found.iter().filter_map(|id| id.split('.').next()).collect();
+    assert_eq!(checks.len(), 1, "{cause} was found by {found:?}");
     assert_eq!(
         ids(&report, Verdict::Inconclusive),
         BTreeSet::new(),

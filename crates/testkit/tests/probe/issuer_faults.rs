@@ -107,6 +107,17 @@ const FAULTS: &[Row] = &[
         // The token is found by its beginning.
         remembering(|token, known| token != known && token.starts_with(known))
     }),
+    Row(&["AS-08.without-authentication"], |_| {
+        Box::new(|exchanged| {
+            let introspection = exchanged.request.starts_with("POST /introspect");
+            let nobody = !exchanged.request.contains("client_assertion");
+            if introspection && nobody && exchanged.status() == "401" {
+                Faulty::Served
+            } else {
+                Faulty::Unchanged
+            }
+        })
+    }),
     Row(&["AS-09.own-token"], |_| {
         // What was active once is said to be for ever.
         remembering(|token, known| token == known)
