@@ -22,9 +22,11 @@
 )]
 
 pub mod base64url;
+pub mod binding;
 pub mod cause;
 pub mod dpop;
 pub mod event;
+pub mod fields;
 pub mod jose;
 pub mod json;
 mod json_text;

@@ -1,0 +1,41 @@
+//! A request's header fields, as a view: whatever library holds them.
+//!
+//! The methods that sign header fields (RFC 9421) need fields nobody can name in
+//! advance, so they ask for them by name. This module parses nothing.
+
+/// Header fields that can be asked for by name.
+pub trait FieldLines {
+    /// The values of all field lines with this lower-case name, in the order received, as the
+    /// bytes between the colon and the line's end. Empty if there is none.
+    fn lines<'s>(&'s self, name: &str) -> Vec<&'s [u8]>;
+}
+
+/// No field at all.
+impl FieldLines for () {
+    fn lines<'s>(&'s self, _name: &str) -> Vec<&'s [u8]> {
+        Vec::new()
+    }
+}
+
+/// Pairs of a lower-case name and a value, in the order received.
+impl FieldLines for [(&str, &[u8])] {
+    fn lines<'s>(&'s self, name: &str) -> Vec<&'s [u8]> {
+        self.iter()
+            .filter(|(field, _)| *field == name)
+            .map(|(_, value)| *value)
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::FieldLines;
+
+    #[test]
+    fn lines_come_in_the_order_received() {
+        let fields: &[(&str, &[u8])] = &[("a", b"1"), ("b", b"2"), ("a", b"3")];
+        assert_eq!(fields.lines("a"), [b"1", b"3"]);
+        assert!(fields.lines("c").is_empty());
+        assert!(().lines("a").is_empty());
+    }
+}
