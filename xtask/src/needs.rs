@@ -1,7 +1,8 @@
 //! What a verb needs on this machine, said before anything is installed.
 //!
-//! Installing is allowed with `--yes`, where `CI=true` is set, or after a yes at a terminal.
-//! Otherwise the one command that would do it is printed and the verb stops with status 2.
+//! What stays inside the project's folder (npm packages, a Python environment) is installed without
+//! asking. The machine itself is changed by root, with `--yes`, where `CI=true` is set, or after a yes
+//! at a terminal. Otherwise the one command that would do it is printed and the verb stops with status 2.
 
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use std::path::Path;
@@ -34,7 +35,8 @@ pub(crate) enum Consent {
 impl Consent {
     /// From the verb's options and the environment.
     pub(crate) fn from_options(options: &[String]) -> Self {
-        if options.iter().any(|option| option == "--yes") || runs_unattended() {
+        let said = options.iter().any(|option| option == "--yes");
+        if said || runs_unattended() || is_root() {
             Self::Given
         } else {
             Self::Ask
@@ -80,7 +82,8 @@ pub(crate) fn satisfy(needs: &[Need], consent: Consent) -> Result<(), Failure> {
     for command in &commands {
         println!("  {}", command.join(" "));
     }
-    if consent == Consent::Ask && !said_yes("install now? [y/N] ") {
+    let outside = commands.iter().any(|command| !stays_inside(command));
+    if consent == Consent::Ask && outside && !said_yes("install now? [y/N] ") {
         let lines: Vec<String> = commands.iter().map(|command| command.join(" ")).collect();
         return Err(Failure::Missing(format!(
             "something is missing; run `{}`, or add `--yes` to let this command do it",
@@ -93,6 +96,16 @@ pub(crate) fn satisfy(needs: &[Need], consent: Consent) -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+/// Whether a command changes nothing but the project's folder.
+fn stays_inside(command: &[&str]) -> bool {
+    match command {
+        ["npm", "ci", rest @ ..] => rest.ends_with(&["--prefix", "interop"]),
+        ["python3", "-m", "venv", folder] => folder.starts_with("interop/"),
+        [program, ..] => program.starts_with("interop/"),
+        [] => true,
+    }
 }
 
 /// The commands for everything missing, each once, in the order of the needs.
@@ -204,11 +217,14 @@ fn debian_packages() -> Vec<&'static str> {
 }
 
 fn with_root(mut command: Vec<&'static str>) -> Vec<&'static str> {
-    let is_root = Run::new("id").arguments(["-u"]).answer().as_deref() == Some("0");
-    if !is_root {
+    if !is_root() {
         command.insert(0, "sudo");
     }
     command
+}
+
+fn is_root() -> bool {
+    Run::new("id").arguments(["-u"]).answer().as_deref() == Some("0")
 }
 
 fn packages() -> Need {
@@ -295,6 +311,22 @@ mod tests {
         assert_eq!(major("18.19.0"), 18);
         assert_eq!(major("v22"), 22);
         assert_eq!(major("nightly"), 0);
+    }
+
+    #[test]
+    fn what_leaves_the_folder_needs_consent() {
+        for outside in [
+            &["sudo", "apt-get", "install", "--yes", "nodejs"][..],
+            &["rustup", "component", "add", "clippy"],
+            &["npm", "ci"],
+            &["python3", "-m", "venv", "/opt/venv"],
+        ] {
+            assert!(!stays_inside(outside), "{outside:?}");
+        }
+        for needs in [packages(), python(), python_packages()] {
+            assert!(stays_inside(&needs.install), "{:?}", needs.install);
+        }
+        assert!(!stays_inside(&apache().install));
     }
 
     #[test]
