@@ -147,6 +147,81 @@ causes! {
         "send an access token, not another JWT";
     TokenUnbound "token.unbound", "RFC 9449 section 7.1", "the access token is not bound to any key",
         "get a token with a DPoP proof; this route takes no bearer tokens";
+    // --- workloads: identity tokens and proofs
+    WitAbsent "wimse.wit.absent", "draft-ietf-wimse-workload-creds", "a workload's proof or signature came without its identity token",
+        "send the identity token in `Workload-Identity-Token`";
+    WitAlgUnacceptable "wimse.wit.alg", "draft-ietf-wimse-workload-creds", "the workload identity token's `alg` is missing or not allowed for its trust domain",
+        "configure the trust domain's algorithms, or make it sign with an allowed one";
+    WitClaimInvalid "wimse.wit.claim", "draft-ietf-wimse-workload-creds", "the workload identity token misses a required claim or has one it must not have",
+        "see which claim; the trust domain's issuer must correct it";
+    WitConfirmationInvalid "wimse.wit.cnf", "draft-ietf-wimse-workload-creds", "the workload identity token's `cnf` is not one acceptable `jwk` with its `alg`",
+        "the trust domain's issuer must put one public key with `alg` into `cnf.jwk`";
+    WitCritical "wimse.wit.critical", "RFC 7515 section 4.1.11", "the workload identity token's header demands an extension (`crit` or `b64`)",
+        "the trust domain's issuer must not use critical extensions";
+    WitExpired "wimse.wit.expired", "draft-ietf-wimse-workload-creds", "the workload identity token has expired",
+        "get a new one; check the clocks of workload and gateway";
+    WitIssuerRefused "wimse.wit.issuer", "draft-ietf-wimse-workload-creds", "the workload identity token's `iss` is not one taken for its trust domain",
+        "list the issuer for the trust domain, or leave the list empty";
+    WitKeyUnknown "wimse.wit.key_unknown", "draft-ietf-wimse-workload-creds", "the trust domain has no key with the workload identity token's `kid`",
+        "check the trust domain's bundle; get a new token";
+    WitLifetime "wimse.wit.lifetime", "draft-ietf-wimse-workload-creds", "the workload identity token is valid for longer than is accepted",
+        "make the trust domain issue short-lived tokens, or raise the limit";
+    WitMalformed "wimse.wit.malformed", "draft-ietf-wimse-workload-creds", "the workload identity token is not one well-formed compact JWT",
+        "send the token exactly as it was issued";
+    WitMultiple "wimse.wit.multiple", "draft-ietf-wimse-workload-creds", "the request carries more than one workload identity token",
+        "send exactly one `Workload-Identity-Token` header with one token";
+    WitNotYetValid "wimse.wit.not_yet_valid", "draft-ietf-wimse-workload-creds", "the workload identity token is not valid yet",
+        "check the clocks of the trust domain's issuer and the gateway";
+    WitSignatureInvalid "wimse.wit.signature", "draft-ietf-wimse-workload-creds", "the workload identity token does not verify with its trust domain's keys",
+        "get a new token; a changed or forged token never verifies";
+    WitSize "wimse.wit.size", "RFC 9110 section 5.4", "the workload identity token is larger than is accepted",
+        "ask for fewer claims";
+    WitSubjectInvalid "wimse.wit.subject", "draft-ietf-wimse-identifier", "the workload identity token's `sub` is not one strict workload identifier",
+        "the trust domain must name the workload as one URI in canonical spelling";
+    WitTrustDomainUnknown "wimse.wit.trust_domain", "draft-ietf-wimse-identifier", "the workload's trust domain, scheme included, is not trusted here",
+        "configure the trust domain for this gateway";
+    WitTyp "wimse.wit.typ", "draft-ietf-wimse-workload-creds", "the JWT in the Workload-Identity-Token header is not of type `wit+jwt`",
+        "send a workload identity token, not another JWT";
+    WptAbsent "wimse.wpt.absent", "draft-ietf-wimse-wpt section 2", "a workload identity token came without a proof by its key",
+        "send a `Workload-Proof-Token` made for this request, or sign the request";
+    WptAlgUnacceptable "wimse.wpt.alg", "draft-ietf-wimse-wpt section 2", "the workload proof's `alg` is missing or not allowed here",
+        "sign with one of the algorithms taken here";
+    WptAlgMismatch "wimse.wpt.alg_mismatch", "draft-ietf-wimse-wpt section 2", "the workload proof's `alg` is not the `alg` of the identity token's key",
+        "name the algorithm exactly as `cnf.jwk` of the identity token does";
+    WptAth "wimse.wpt.ath", "draft-ietf-wimse-wpt section 2", "the workload proof was not made for the access token that came with it",
+        "compute `ath` over the very access token that is sent; leave it out if none is";
+    WptAudience "wimse.wpt.audience", "draft-ietf-wimse-wpt section 2", "the workload proof was made for another target",
+        "put this URL, without query, or the value agreed on into `aud`; behind a proxy, configure that URL";
+    WptClaimInvalid "wimse.wpt.claim", "draft-ietf-wimse-wpt section 2", "the workload proof misses a required claim or has one of the wrong type",
+        "see which claim; `aud`, `exp`, `jti` and `wth` are required";
+    WptCritical "wimse.wpt.critical", "RFC 7515 section 4.1.11", "the workload proof's header demands an extension (`crit` or `b64`)",
+        "make the proof without `crit` and `b64`";
+    WptExpired "wimse.wpt.expired", "draft-ietf-wimse-wpt section 2", "the workload proof has expired",
+        "make a fresh proof for every request; check the sender's clock";
+    WptLifetime "wimse.wpt.lifetime", "draft-ietf-wimse-wpt section 2", "the workload proof is valid for longer than is accepted",
+        "make proofs that live for a minute; check the sender's clock";
+    WptMalformed "wimse.wpt.malformed", "draft-ietf-wimse-wpt section 2", "the workload proof is not one well-formed compact JWT",
+        "send one JWS in compact form: canonical base64url, no duplicate members";
+    WptMultiple "wimse.wpt.multiple", "draft-ietf-wimse-wpt section 2", "the request carries more than one workload proof",
+        "send exactly one `Workload-Proof-Token` header with one proof";
+    WptNotYetValid "wimse.wpt.not_yet_valid", "draft-ietf-wimse-wpt section 2", "the workload proof is not valid yet",
+        "correct the sender's clock";
+    WptOth "wimse.wpt.oth", "draft-ietf-wimse-wpt section 2", "the workload proof's `oth` names a token that is not understood, not sent or another",
+        "cover exactly the token headers this gateway knows, each sent once";
+    WptReplayed "wimse.wpt.replayed", "draft-ietf-wimse-wpt section 2", "this workload proof was used before",
+        "make a fresh proof for every request; if the owner did, somebody else replayed it";
+    WptSignatureInvalid "wimse.wpt.signature", "draft-ietf-wimse-wpt section 2", "the workload proof does not verify with the key in the identity token",
+        "sign with the key the identity token was issued for; if the owner did, somebody else holds the token";
+    WptSize "wimse.wpt.size", "RFC 9110 section 5.4", "the workload proof is larger than is accepted",
+        "keep the proof under 8 KiB";
+    WptTth "wimse.wpt.tth", "draft-ietf-wimse-wpt section 2", "the workload proof was not made for the transaction token that came with it",
+        "compute `tth` over the very `Txn-Token` that is sent; leave it out if none is";
+    WptTyp "wimse.wpt.typ", "draft-ietf-wimse-wpt section 2", "the JWT in the Workload-Proof-Token header is not of type `wpt+jwt`",
+        "set `typ` to `wpt+jwt`";
+    WptWth "wimse.wpt.wth", "draft-ietf-wimse-wpt section 2", "the workload proof was not made for the identity token that came with it",
+        "compute `wth` over the very identity token that is sent";
+    WorkloadIdentityRefused "workload.identity", "draft-ietf-wimse-identifier", "the workload is not one this route takes",
+        "list its identifier for the route, exactly or below a segment";
     // --- judgement
     IdentityLocked "identity.locked", "Keybound lock", "the identity is locked",
         "ask an operator; `keybound unlock identity` releases it";
@@ -267,15 +342,26 @@ impl Cause {
     )]
     pub fn theft_signal(self) -> Option<TheftSignal> {
         match self {
-            Self::DpopReplayed => Some(TheftSignal::JtiReuse),
-            Self::DpopAbsent | Self::TokenSchemeDowngrade => Some(TheftSignal::BearerDowngrade),
-            Self::TokenKeyMismatch | Self::DpopSignatureInvalid => Some(TheftSignal::KeyMismatch),
-            Self::DpopIatPast | Self::ReplayEpoch => Some(TheftSignal::StaleProof),
+            Self::DpopReplayed | Self::WptReplayed => Some(TheftSignal::JtiReuse),
+            Self::DpopAbsent | Self::TokenSchemeDowngrade | Self::WptAbsent => {
+                Some(TheftSignal::BearerDowngrade)
+            }
+            Self::TokenKeyMismatch
+            | Self::DpopSignatureInvalid
+            | Self::WptAlgMismatch
+            | Self::WptSignatureInvalid => Some(TheftSignal::KeyMismatch),
+            Self::DpopIatPast | Self::ReplayEpoch | Self::WptExpired => {
+                Some(TheftSignal::StaleProof)
+            }
             Self::DpopHtmMismatch
             | Self::DpopHtuMismatch
             | Self::DpopAthMismatch
             | Self::DpopAthAbsent
-            | Self::TokenAudienceMismatch => Some(TheftSignal::WrongTarget),
+            | Self::TokenAudienceMismatch
+            | Self::WptAth
+            | Self::WptAudience
+            | Self::WptTth
+            | Self::WptWth => Some(TheftSignal::WrongTarget),
             Self::TokenRevoked | Self::KeyLocked | Self::IdentityLocked => {
                 Some(TheftSignal::Revoked)
             }

@@ -38,6 +38,7 @@ pub mod token;
 pub mod uri;
 pub mod verify;
 pub mod wire;
+pub mod workload;
 
 pub use self::cause::Cause;
 pub use self::rejection::Rejection;

@@ -63,6 +63,8 @@ pub struct Answer {
     pub dpop_nonce: Option<String>,
     /// `Retry-After`, in seconds.
     pub retry_after: Option<u32>,
+    /// The body's media type: `application/json`, or `application/problem+json` (RFC 9457).
+    pub content_type: &'static str,
     /// The JSON body.
     pub body: String,
 }
@@ -77,6 +79,7 @@ pub fn answer(rejection: &Rejection, context: &AnswerContext<'_>) -> Answer {
         challenge: challenge(kind, error, context),
         dpop_nonce: context.nonce.map(str::to_owned),
         retry_after: kind.retry_after(),
+        content_type: kind.content_type(),
         body: body(rejection, kind, error, context),
     }
 }
@@ -108,6 +111,8 @@ enum Kind {
     Unauthorized,
     Unavailable,
     UseNonce,
+    /// A workload's credentials: 400, a problem document (RFC 9457), no challenge.
+    WorkloadProblem,
 }
 
 /// Every cause, by name: a new one does not compile until somebody decides what it says.
@@ -171,6 +176,43 @@ fn kind(cause: Cause, role: Role) -> Kind {
         | Cause::TokenSize
         | Cause::TokenTyp
         | Cause::TokenUnbound => Kind::InvalidToken,
+        Cause::WitAbsent
+        | Cause::WitAlgUnacceptable
+        | Cause::WitClaimInvalid
+        | Cause::WitConfirmationInvalid
+        | Cause::WitCritical
+        | Cause::WitExpired
+        | Cause::WitIssuerRefused
+        | Cause::WitKeyUnknown
+        | Cause::WitLifetime
+        | Cause::WitMalformed
+        | Cause::WitMultiple
+        | Cause::WitNotYetValid
+        | Cause::WitSignatureInvalid
+        | Cause::WitSize
+        | Cause::WitSubjectInvalid
+        | Cause::WitTrustDomainUnknown
+        | Cause::WitTyp
+        | Cause::WptAbsent
+        | Cause::WptAlgUnacceptable
+        | Cause::WptAlgMismatch
+        | Cause::WptAth
+        | Cause::WptAudience
+        | Cause::WptClaimInvalid
+        | Cause::WptCritical
+        | Cause::WptExpired
+        | Cause::WptLifetime
+        | Cause::WptMalformed
+        | Cause::WptMultiple
+        | Cause::WptNotYetValid
+        | Cause::WptOth
+        | Cause::WptReplayed
+        | Cause::WptSignatureInvalid
+        | Cause::WptSize
+        | Cause::WptTth
+        | Cause::WptTyp
+        | Cause::WptWth => Kind::WorkloadProblem,
+        Cause::WorkloadIdentityRefused => Kind::Plain(403, "access_denied"),
         Cause::ScopeInsufficient => Kind::InsufficientScope,
         Cause::IssuerClock
         | Cause::KeysUnavailable
@@ -236,6 +278,7 @@ impl Kind {
             Self::Unauthorized => (400, "unauthorized_client"),
             Self::Unavailable => (503, "temporarily_unavailable"),
             Self::UseNonce => (if resource_server { 401 } else { 400 }, "use_dpop_nonce"),
+            Self::WorkloadProblem => (400, "invalid_request"),
         }
     }
 
@@ -257,6 +300,15 @@ impl Kind {
             Self::Unauthorized => "the client may not do this",
             Self::Unavailable => "temporarily unable to check the request",
             Self::UseNonce => "a server nonce is required in the DPoP proof",
+            Self::WorkloadProblem => "the workload's credentials are not acceptable",
+        }
+    }
+
+    const fn content_type(self) -> &'static str {
+        if matches!(self, Self::WorkloadProblem) {
+            "application/problem+json"
+        } else {
+            "application/json"
         }
     }
 
@@ -275,7 +327,8 @@ impl Kind {
             | Self::InvalidToken
             | Self::Plain(..)
             | Self::Unauthorized
-            | Self::UseNonce => None,
+            | Self::UseNonce
+            | Self::WorkloadProblem => None,
         }
     }
 }
@@ -333,11 +386,28 @@ fn dpop_challenge(kind: Kind, error: &str, context: &AnswerContext<'_>) -> Strin
     challenge
 }
 
-fn body(rejection: &Rejection, kind: Kind, error: &str, context: &AnswerContext<'_>) -> String {
-    let text = ObjectText::new()
+/// RFC 9457 section 3.1; the members of an OAuth error stand beside its own, so that a reader of
+/// either finds what it knows.
+fn problem(kind: Kind, error: &str, context: &AnswerContext<'_>) -> ObjectText {
+    let (status, _) = kind.status_and_error(context.role);
+    ObjectText::new()
+        .string("type", "about:blank")
+        .string("title", "Bad Request")
+        .unsigned("status", status.into())
+        .string("detail", kind.text())
         .string("error", error)
-        .string("error_description", kind.text())
-        .string("request_id", context.request_id);
+        .string("request_id", context.request_id)
+}
+
+fn body(rejection: &Rejection, kind: Kind, error: &str, context: &AnswerContext<'_>) -> String {
+    let text = if kind == Kind::WorkloadProblem {
+        problem(kind, error, context)
+    } else {
+        ObjectText::new()
+            .string("error", error)
+            .string("error_description", kind.text())
+            .string("request_id", context.request_id)
+    };
     if context.detail == ErrorDetail::Minimal {
         return text.finish();
     }

@@ -7,6 +7,7 @@ mod assertions;
 mod make;
 mod proofs;
 mod tokens;
+mod workloads;
 
 use std::error::Error;
 use std::path::Path;
@@ -19,6 +20,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     write(directory, "keys.json", &make::keys())?;
     write(directory, "requests.json", &requests())?;
     write(directory, "assertions.json", &assertions::file())?;
+    write(directory, "workloads.json", &workloads::file())?;
     Ok(())
 }
 

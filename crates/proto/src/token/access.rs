@@ -6,6 +6,7 @@
 //! request, because a verified token is kept and reused.
 
 use std::fmt;
+use std::sync::Arc;
 
 use super::{ACCESS_TOKEN_TYPE, Confirmation, MAX_TIME, TokenHash};
 use crate::cause::Cause;
@@ -13,6 +14,7 @@ use crate::jose::{Algorithm, AlgorithmSet, Jws, JwsError, PublicKey, SignatureVa
 use crate::json;
 use crate::rejection::Rejection;
 use crate::time::UnixTime;
+use crate::workload::WorkloadKey;
 
 /// What a resource server demands of one issuer's tokens.
 #[derive(Clone, Debug)]
@@ -165,6 +167,7 @@ impl<'a> UnverifiedToken<'a> {
             not_before: optional_time(claims, "nbf")?,
             confirmation: Confirmation::read(claims)?,
             kid: self.query.kid.clone(),
+            workload_key: None,
         })
     }
 }
@@ -193,9 +196,52 @@ pub struct AccessToken {
     not_before: Option<UnixTime>,
     confirmation: Confirmation,
     kid: Option<String>,
+    workload_key: Option<Arc<WorkloadKey>>,
+}
+
+/// What a verified workload identity token says.
+pub(crate) struct WorkloadClaims {
+    pub(crate) hash: TokenHash,
+    /// The trust domain as a URI.
+    pub(crate) issuer: String,
+    pub(crate) subject: String,
+    pub(crate) token_id: Option<String>,
+    pub(crate) issued_at: UnixTime,
+    pub(crate) expires_at: UnixTime,
+    pub(crate) not_before: Option<UnixTime>,
+    pub(crate) kid: Option<String>,
+    pub(crate) key: Arc<WorkloadKey>,
 }
 
 impl AccessToken {
+    /// A workload identity token as a credential like others: issued by its trust domain, for
+    /// no audience and no scope, bound to the workload's key.
+    pub(crate) fn of_workload(claims: WorkloadClaims) -> Self {
+        Self {
+            hash: claims.hash,
+            issuer: claims.issuer,
+            subject: claims.subject,
+            client_id: None,
+            audience: Vec::new(),
+            scope: String::new(),
+            token_id: claims.token_id,
+            issued_at: claims.issued_at,
+            expires_at: claims.expires_at,
+            not_before: claims.not_before,
+            confirmation: Confirmation::Key(claims.key.key().thumbprint()),
+            kid: claims.kid,
+            workload_key: Some(claims.key),
+        }
+    }
+
+    /// The workload's key, if this is a workload identity token: what its proofs are signed
+    /// with. Such a token is taken only where one is presented as such, never as an access
+    /// token.
+    #[must_use]
+    pub fn workload_key(&self) -> Option<&WorkloadKey> {
+        self.workload_key.as_deref()
+    }
+
     /// SHA-256 of the token's text.
     #[must_use]
     pub const fn hash(&self) -> TokenHash {

@@ -14,7 +14,7 @@ pub mod identity;
 mod mint;
 
 pub use self::access::{AccessToken, IssuerRules, Leniency, TokenQuery, UnverifiedToken};
-pub(crate) use self::access::{ForThisResource, ValidNow};
+pub(crate) use self::access::{ForThisResource, ValidNow, WorkloadClaims};
 pub use self::confirmation::Confirmation;
 pub use self::hash::TokenHash;
 pub(crate) use self::mint::ProvenKey;

@@ -1,0 +1,52 @@
+//! Workloads that identify themselves: WIMSE credentials and proofs, and SPIFFE.
+//!
+//! - [`WorkloadIdentifier`], [`SpiffeId`], [`TrustDomain`]: who (draft-ietf-wimse-identifier,
+//!   SPIFFE ID), compared whole.
+//! - [`WorkloadIdentityToken`]: the signed statement of a trust domain which key a workload
+//!   holds (draft-ietf-wimse-workload-creds; WIT-SVID as a profile of it).
+//! - [`WorkloadProof`]: one request's proof of that key (draft-ietf-wimse-wpt).
+//! - [`TrustBundle`]: the keys that may speak for a trust domain.
+//! - [`IdentityRule`]: which workloads a route takes.
+//!
+//! The trust domain in the identifier decides which keys may speak for it; nothing is
+//! ever looked up by a URL or a key that the credential itself carries.
+//!
+//! This module fetches no bundles, keeps no replay records and does not decide in which
+//! order a request is checked; that is in [`crate::verify`].
+
+mod bundle;
+mod claims;
+mod identifier;
+mod identities;
+mod identity_token;
+mod presented;
+mod proof;
+
+pub use self::bundle::{BundleError, BundleKey, MAX_BUNDLE_ENTRIES, TrustBundle};
+pub use self::identifier::{
+    IdentifierError, MAX_IDENTIFIER_BYTES, MAX_TRUST_DOMAIN_BYTES, SPIFFE, SpiffeId, TrustDomain,
+    WIMSE, WorkloadIdentifier,
+};
+pub use self::identities::{IdentityRule, IdentityTaken, check_identity};
+pub use self::identity_token::{
+    WorkloadIdentityToken, WorkloadKey, WorkloadProfile, WorkloadTokenRules,
+};
+pub use self::presented::WorkloadHeaders;
+pub use self::proof::{
+    ProofContext, WorkloadProof, WorkloadProofRequest, WorkloadProofRules, proof_signing_input,
+};
+
+/// The header field of a workload identity token (draft-ietf-wimse-workload-creds).
+pub const IDENTITY_TOKEN_HEADER: &str = "workload-identity-token";
+
+/// The header field of a workload proof token (draft-ietf-wimse-wpt section 2).
+pub const PROOF_TOKEN_HEADER: &str = "workload-proof-token";
+
+/// The header field of a transaction token, which `tth` covers.
+pub const TRANSACTION_TOKEN_HEADER: &str = "txn-token";
+
+/// The JWT type of a workload identity token.
+pub const IDENTITY_TOKEN_TYPE: &str = "wit+jwt";
+
+/// The JWT type of a workload proof token.
+pub const PROOF_TOKEN_TYPE: &str = "wpt+jwt";
