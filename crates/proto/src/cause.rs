@@ -147,6 +147,21 @@ causes! {
         "send an access token, not another JWT";
     TokenUnbound "token.unbound", "RFC 9449 section 7.1", "the access token is not bound to any key",
         "get a token with a DPoP proof; this route takes no bearer tokens";
+    // --- workloads: SPIFFE
+    JwtSvidAudience "spiffe.jwt.audience", "SPIFFE JWT-SVID section 3.2", "the JWT-SVID is not for this receiver alone",
+        "ask the Workload API for a JWT-SVID with this one audience";
+    JwtSvidClaim "spiffe.jwt.claim", "SPIFFE JWT-SVID section 3", "the JWT-SVID misses a required claim or has one of the wrong type",
+        "see which claim; `sub`, `aud` and `exp` are required";
+    JwtSvidHeader "spiffe.jwt.header", "SPIFFE JWT-SVID section 2", "the JWT-SVID's header has a member, type or algorithm it must not have",
+        "send `alg`, `kid` and `typ` only; no EdDSA";
+    JwtSvidMalformed "spiffe.jwt.malformed", "SPIFFE JWT-SVID section 4", "the JWT-SVID is not one well-formed compact JWT of acceptable size",
+        "send the token exactly as the Workload API returned it";
+    JwtSvidSignature "spiffe.jwt.signature", "SPIFFE JWT-SVID section 4", "the JWT-SVID does not verify with its trust domain's keys for this use",
+        "get a new one; check the trust domain's bundle";
+    JwtSvidTime "spiffe.jwt.time", "SPIFFE JWT-SVID section 3.3", "the JWT-SVID has expired, is not valid yet or lives too long",
+        "get a new one; check the clocks";
+    SpiffeTrustDomain "spiffe.trust_domain", "SPIFFE ID section 2.1", "the identity is of a trust domain that is not taken here",
+        "configure the trust domain and its bundle";
     // --- workloads: identity tokens and proofs
     WitAbsent "wimse.wit.absent", "draft-ietf-wimse-workload-creds", "a workload's proof or signature came without its identity token",
         "send the identity token in `Workload-Identity-Token`";

@@ -176,6 +176,16 @@ fn kind(cause: Cause, role: Role) -> Kind {
         | Cause::TokenSize
         | Cause::TokenTyp
         | Cause::TokenUnbound => Kind::InvalidToken,
+        Cause::JwtSvidAudience
+        | Cause::JwtSvidClaim
+        | Cause::JwtSvidHeader
+        | Cause::JwtSvidMalformed
+        | Cause::JwtSvidSignature
+        | Cause::JwtSvidTime
+        | Cause::SpiffeTrustDomain => match role {
+            Role::AuthorizationServer => Kind::InvalidClient,
+            Role::ResourceServer => Kind::WorkloadProblem,
+        },
         Cause::WitAbsent
         | Cause::WitAlgUnacceptable
         | Cause::WitClaimInvalid

@@ -10,9 +10,9 @@ use keybound_proto::time::UnixTime;
 use keybound_proto::token::{AccessToken, TokenHash};
 use keybound_proto::uri::Htu;
 use keybound_proto::workload::{
-    IdentityRule, ProofContext, TrustBundle, TrustDomain, WorkloadHeaders, WorkloadIdentifier,
-    WorkloadIdentityToken, WorkloadProfile, WorkloadProof, WorkloadProofRules, WorkloadTokenRules,
-    check_identity,
+    IdentityRule, JwtSvidRules, ProofContext, TrustBundle, TrustDomain, UnverifiedJwtSvid,
+    WorkloadHeaders, WorkloadIdentifier, WorkloadIdentityToken, WorkloadProfile, WorkloadProof,
+    WorkloadProofRules, WorkloadTokenRules, check_identity,
 };
 use keybound_proto::{Cause, Rejection};
 use serde_json::Value;
@@ -342,4 +342,27 @@ fn the_printed_wit_svid_has_the_form_of_its_profile() {
         ..rules
     };
     assert_eq!(id(&token.verify(&rules, &key, now)), "wimse.wit.signature");
+}
+
+#[test]
+fn every_jwt_svid_vector_is_answered_as_expected() {
+    let file = load("jwt_svids.json");
+    let receiver = &file["receiver"];
+    let domain = TrustDomain::parse(receiver["trust_domain"].as_str().unwrap()).unwrap();
+    let bundle = receiver["bundle"].to_string();
+    let bundle = TrustBundle::parse(bundle.as_bytes(), WorkloadProfile::Spiffe).unwrap();
+    let rules = JwtSvidRules {
+        trust_domain: &domain,
+        audience: receiver["audience"].as_str().unwrap(),
+        max_lifetime: receiver["max_lifetime"].as_u64().unwrap(),
+        ahead: receiver["ahead"].as_u64().unwrap(),
+    };
+    for vector in file["vectors"].as_array().unwrap() {
+        let now = UnixTime::from_secs(vector["now"].as_u64().unwrap());
+        let text = vector["jwt_svid"].as_str().unwrap();
+        let result = UnverifiedJwtSvid::parse(text.as_bytes(), 8192)
+            .and_then(|svid| svid.verify(&rules, &bundle, now));
+        let expected = vector["expect"].as_str().unwrap();
+        assert_eq!(id(&result), expected, "{}", vector["id"]);
+    }
 }

@@ -87,7 +87,7 @@ impl BundleKey {
         &self.key
     }
 
-    fn is_for(&self, kid: Option<&str>, algorithm: Algorithm) -> bool {
+    pub(super) fn is_for(&self, kid: Option<&str>, algorithm: Algorithm) -> bool {
         self.key.supports(algorithm)
             && self.algorithm.is_none_or(|own| own == algorithm)
             && kid.is_none_or(|kid| self.kid() == Some(kid))

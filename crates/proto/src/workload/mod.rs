@@ -5,6 +5,7 @@
 //! - [`WorkloadIdentityToken`]: the signed statement of a trust domain which key a workload
 //!   holds (draft-ietf-wimse-workload-creds; WIT-SVID as a profile of it).
 //! - [`WorkloadProof`]: one request's proof of that key (draft-ietf-wimse-wpt).
+//! - [`UnverifiedJwtSvid`]: SPIFFE's bearer token, which authenticates nobody by itself.
 //! - [`TrustBundle`]: the keys that may speak for a trust domain.
 //! - [`IdentityRule`]: which workloads a route takes.
 //!
@@ -14,11 +15,13 @@
 //! This module fetches no bundles, keeps no replay records and does not decide in which
 //! order a request is checked; that is in [`crate::verify`].
 
+pub mod api;
 mod bundle;
 mod claims;
 mod identifier;
 mod identities;
 mod identity_token;
+mod jwt_svid;
 mod presented;
 mod proof;
 
@@ -31,6 +34,7 @@ pub use self::identities::{IdentityRule, IdentityTaken, check_identity};
 pub use self::identity_token::{
     WorkloadIdentityToken, WorkloadKey, WorkloadProfile, WorkloadTokenRules,
 };
+pub use self::jwt_svid::{JWT_SVID_ALGORITHMS, JwtSvid, JwtSvidRules, UnverifiedJwtSvid};
 pub use self::presented::WorkloadHeaders;
 pub use self::proof::{
     ProofContext, WorkloadProof, WorkloadProofRequest, WorkloadProofRules, proof_signing_input,
