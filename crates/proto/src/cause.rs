@@ -237,6 +237,17 @@ causes! {
         "compute `wth` over the very identity token that is sent";
     WorkloadIdentityRefused "workload.identity", "draft-ietf-wimse-identifier", "the workload is not one this route takes",
         "list its identifier for the route, exactly or below a segment";
+    // --- the client certificate
+    CertificateAbsent "certificate.absent", "RFC 8705 sections 2 and 3", "the connection has no client certificate",
+        "connect with the client certificate, to the address that asks for one";
+    CertificateExpired "certificate.expired", "RFC 5280 section 4.1.2.5", "the client certificate has expired",
+        "renew the certificate, reconnect with it and get a new token";
+    CertificateInvalid "certificate.invalid", "RFC 5280 section 4.1", "the client certificate is malformed, ambiguous or too large",
+        "use an X.509 certificate in DER with well-formed names and a short chain";
+    CertificateMismatch "certificate.mismatch", "RFC 8705 section 3", "the client certificate is not the one the access token is bound to",
+        "use the certificate the token was issued for; after a renewal get a new token; if the owner did, somebody else holds the token";
+    CertificateNotYetValid "certificate.not_yet_valid", "RFC 5280 section 4.1.2.5", "the client certificate is not valid yet",
+        "check the clocks of the certification authority and of this server";
     // --- judgement
     IdentityLocked "identity.locked", "Keybound lock", "the identity is locked",
         "ask an operator; `keybound unlock identity` releases it";
@@ -361,7 +372,8 @@ impl Cause {
             Self::DpopAbsent | Self::TokenSchemeDowngrade | Self::WptAbsent => {
                 Some(TheftSignal::BearerDowngrade)
             }
-            Self::TokenKeyMismatch
+            Self::CertificateMismatch
+            | Self::TokenKeyMismatch
             | Self::DpopSignatureInvalid
             | Self::WptAlgMismatch
             | Self::WptSignatureInvalid => Some(TheftSignal::KeyMismatch),

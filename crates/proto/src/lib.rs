@@ -24,6 +24,7 @@
 pub mod base64url;
 pub mod binding;
 pub mod cause;
+pub mod certificate;
 pub mod dpop;
 pub mod event;
 pub mod fields;

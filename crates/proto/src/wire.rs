@@ -158,6 +158,15 @@ fn kind(cause: Cause, role: Role) -> Kind {
             Role::AuthorizationServer => Kind::Unauthorized,
             Role::ResourceServer => Kind::InvalidToken,
         },
+        // A certificate authenticates a client (RFC 8705 section 2) or confirms a token (section 3).
+        Cause::CertificateAbsent
+        | Cause::CertificateExpired
+        | Cause::CertificateInvalid
+        | Cause::CertificateMismatch
+        | Cause::CertificateNotYetValid => match role {
+            Role::AuthorizationServer => Kind::InvalidClient,
+            Role::ResourceServer => Kind::InvalidToken,
+        },
         Cause::TokenAlgUnacceptable
         | Cause::TokenAudienceMismatch
         | Cause::TokenClaimInvalid

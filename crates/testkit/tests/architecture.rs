@@ -63,8 +63,16 @@ const MAY_IMPORT_IN_TESTS: &[(&str, &[&str])] = &[
     ("keybound-edge", &["keybound-custody"]),
 ];
 
-/// Everything the sans-IO core is built on: one cryptographic backend, encodings, wiping of secrets.
-const PROTO_IS_BUILT_ON: &[&str] = &["aws-lc-rs", "base64", "serde", "serde_json", "zeroize"];
+/// Everything the sans-IO core is built on: one cryptographic backend, encodings, certificates,
+/// wiping of secrets.
+const PROTO_IS_BUILT_ON: &[&str] = &[
+    "aws-lc-rs",
+    "base64",
+    "serde",
+    "serde_json",
+    "x509-parser",
+    "zeroize",
+];
 
 /// The command line, which is where the clock comes from, and one file of the harness: real peers
 /// stamp their answers with the system's time, so the hand-driven clock has to start there.

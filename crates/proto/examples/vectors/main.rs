@@ -4,6 +4,7 @@
 //! every time and the committed files can be compared with what this program writes.
 
 mod assertions;
+mod certificates;
 mod make;
 mod proofs;
 mod tokens;
@@ -21,6 +22,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     write(directory, "requests.json", &requests())?;
     write(directory, "assertions.json", &assertions::file())?;
     write(directory, "workloads.json", &workloads::file())?;
+    write(directory, "certificates.json", &certificates::file())?;
     Ok(())
 }
 
