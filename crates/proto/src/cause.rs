@@ -112,6 +112,46 @@ causes! {
         "keep the proof under 8 KiB";
     DpopTyp "dpop.typ", "RFC 9449 section 4.3 (4)", "the JWT in the DPoP header is not of type `dpop+jwt`",
         "set `typ` to `dpop+jwt`";
+    // --- the HTTP message signature
+    HttpsigAbsent "httpsig.absent", "RFC 9421 section 3.2", "the message carries no signature of the kind that is asked for here",
+        "sign the message and give the signature the tag that is asked for";
+    HttpsigAlgorithm "httpsig.alg", "RFC 9421 section 3.2", "the signature's algorithm is unknown, not allowed here, or does not fit the key",
+        "sign with the algorithm the key is for, and leave `alg` out where the key says it";
+    HttpsigComponent "httpsig.component", "RFC 9421 section 2.5", "the signature covers something the message does not have exactly once",
+        "see which component; cover what is in the message, each once, in a form the registry knows";
+    HttpsigCoverage "httpsig.coverage", "RFC 9421 section 7.2.1", "the signature does not cover everything it must",
+        "cover the component named in the event; where a digest is sent, cover it";
+    HttpsigCreatedFuture "httpsig.created.future", "RFC 9421 section 3.2.1", "the signature says it was made in the future",
+        "correct the sender's clock, or learn the skew from the `Date` header";
+    HttpsigCreatedPast "httpsig.created.past", "RFC 9421 section 3.2.1", "the signature is too old",
+        "sign every request afresh; check the sender's clock";
+    HttpsigExpired "httpsig.expired", "RFC 9421 section 3.2.1", "the signature has expired",
+        "sign every request afresh; check the sender's clock";
+    HttpsigKey "httpsig.key", "draft-hardt-httpbis-signature-key section 3", "the key sent with the signature is missing, malformed or not acceptable",
+        "send the public key as `Signature-Key` with scheme `hwk` under the signature's label";
+    HttpsigLifetime "httpsig.lifetime", "RFC 9421 section 3.2.1", "the signature is made to live longer than is accepted, or ends before it begins",
+        "set `expires` soon after `created`";
+    HttpsigMalformed "httpsig.malformed", "RFC 9421 section 4", "the signature fields are not two well-formed fields with the same labels",
+        "send structured fields: each label once, in both fields";
+    HttpsigMultiple "httpsig.multiple", "RFC 9421 section 3.2", "more than one signature is of the kind that is asked for here",
+        "send one signature with this tag";
+    HttpsigParameter "httpsig.parameter", "RFC 9421 section 2.3", "a parameter of the signature is missing, forbidden or of the wrong type",
+        "see which parameter in the event";
+    HttpsigReplayed "httpsig.replayed", "RFC 9421 section 7.2.2", "this signature's nonce was used before",
+        "sign every request afresh; if the owner did, somebody else replayed it";
+    HttpsigSignatureInvalid "httpsig.signature.invalid", "RFC 9421 section 3.2", "the signature does not verify",
+        "sign exactly what is sent, with the public URL of this endpoint, and with the key the token is bound to";
+    HttpsigSize "httpsig.size", "RFC 9421 section 7.1", "the signature fields are larger than is accepted",
+        "send fewer signatures that cover fewer components";
+    // --- the digest of the content
+    DigestAbsent "digest.absent", "RFC 9530 section 2", "the message must have a digest of its content and has none",
+        "send `Content-Digest` with `sha-256` and cover it with the signature";
+    DigestAlgorithm "digest.alg", "RFC 9530 section 5", "the digest names no algorithm that is accepted",
+        "use `sha-256` or `sha-512`";
+    DigestMalformed "digest.malformed", "RFC 9530 section 2", "the Content-Digest field is malformed",
+        "send a dictionary of algorithms and byte sequences, each algorithm once";
+    DigestMismatch "digest.mismatch", "RFC 9530 section 2", "the content is not what its digest says",
+        "make the digest over the bytes that are sent; somebody on the way may have changed them";
     // --- the access token
     TokenAlgUnacceptable "token.alg.unacceptable", "RFC 9068 section 4", "the access token's `alg` is not allowed for its issuer",
         "configure the issuer's algorithms, or make it sign with an allowed one";
@@ -368,18 +408,24 @@ impl Cause {
     )]
     pub fn theft_signal(self) -> Option<TheftSignal> {
         match self {
-            Self::DpopReplayed | Self::WptReplayed => Some(TheftSignal::JtiReuse),
-            Self::DpopAbsent | Self::TokenSchemeDowngrade | Self::WptAbsent => {
-                Some(TheftSignal::BearerDowngrade)
+            Self::DpopReplayed | Self::HttpsigReplayed | Self::WptReplayed => {
+                Some(TheftSignal::JtiReuse)
             }
+            Self::DpopAbsent
+            | Self::HttpsigAbsent
+            | Self::TokenSchemeDowngrade
+            | Self::WptAbsent => Some(TheftSignal::BearerDowngrade),
             Self::CertificateMismatch
             | Self::TokenKeyMismatch
             | Self::DpopSignatureInvalid
+            | Self::HttpsigSignatureInvalid
             | Self::WptAlgMismatch
             | Self::WptSignatureInvalid => Some(TheftSignal::KeyMismatch),
-            Self::DpopIatPast | Self::ReplayEpoch | Self::WptExpired => {
-                Some(TheftSignal::StaleProof)
-            }
+            Self::DpopIatPast
+            | Self::HttpsigCreatedPast
+            | Self::HttpsigExpired
+            | Self::ReplayEpoch
+            | Self::WptExpired => Some(TheftSignal::StaleProof),
             Self::DpopHtmMismatch
             | Self::DpopHtuMismatch
             | Self::DpopAthMismatch

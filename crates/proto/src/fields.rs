@@ -17,6 +17,13 @@ impl FieldLines for () {
     }
 }
 
+/// A view through a reference.
+impl<T: FieldLines + ?Sized> FieldLines for &T {
+    fn lines<'s>(&'s self, name: &str) -> Vec<&'s [u8]> {
+        (**self).lines(name)
+    }
+}
+
 /// Pairs of a lower-case name and a value, in the order received.
 impl FieldLines for [(&str, &[u8])] {
     fn lines<'s>(&'s self, name: &str) -> Vec<&'s [u8]> {

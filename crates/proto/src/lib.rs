@@ -34,6 +34,8 @@ mod json_text;
 pub mod manual;
 pub mod rejection;
 pub mod signal;
+pub mod signature;
+pub mod structured;
 pub mod time;
 pub mod token;
 pub mod uri;

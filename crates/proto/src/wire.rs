@@ -103,6 +103,8 @@ enum Kind {
     InvalidProof,
     InvalidRequest,
     InvalidScope,
+    /// An HTTP message signature is missing or not acceptable.
+    InvalidSignature,
     InvalidTarget,
     InvalidToken,
     /// Plain HTTP: status, error word.
@@ -167,6 +169,25 @@ fn kind(cause: Cause, role: Role) -> Kind {
             Role::AuthorizationServer => Kind::InvalidClient,
             Role::ResourceServer => Kind::InvalidToken,
         },
+        Cause::HttpsigAbsent
+        | Cause::HttpsigAlgorithm
+        | Cause::HttpsigComponent
+        | Cause::HttpsigCoverage
+        | Cause::HttpsigCreatedFuture
+        | Cause::HttpsigCreatedPast
+        | Cause::HttpsigExpired
+        | Cause::HttpsigKey
+        | Cause::HttpsigLifetime
+        | Cause::HttpsigMalformed
+        | Cause::HttpsigMultiple
+        | Cause::HttpsigParameter
+        | Cause::HttpsigReplayed
+        | Cause::HttpsigSignatureInvalid
+        | Cause::HttpsigSize => Kind::InvalidSignature,
+        Cause::DigestAbsent
+        | Cause::DigestAlgorithm
+        | Cause::DigestMalformed
+        | Cause::DigestMismatch => Kind::InvalidRequest,
         Cause::TokenAlgUnacceptable
         | Cause::TokenAudienceMismatch
         | Cause::TokenClaimInvalid
@@ -290,6 +311,8 @@ impl Kind {
             ),
             Self::InvalidRequest => (400, "invalid_request"),
             Self::InvalidScope => (400, "invalid_scope"),
+            Self::InvalidSignature if resource_server => (401, "invalid_token"),
+            Self::InvalidSignature => (400, "invalid_request"),
             Self::InvalidTarget => (400, "invalid_target"),
             Self::InvalidToken => (401, "invalid_token"),
             Self::Plain(status, error) => (status, error),
@@ -312,6 +335,7 @@ impl Kind {
             Self::InvalidProof => "the DPoP proof is missing or not acceptable",
             Self::InvalidRequest => "the request is malformed",
             Self::InvalidScope => "the scope is not acceptable",
+            Self::InvalidSignature => "the HTTP signature is missing or not acceptable",
             Self::InvalidTarget => "the resource is not acceptable",
             Self::InvalidToken => "the access token is not acceptable",
             Self::Plain(..) => "the request cannot be served",
@@ -342,6 +366,7 @@ impl Kind {
             | Self::InvalidProof
             | Self::InvalidRequest
             | Self::InvalidScope
+            | Self::InvalidSignature
             | Self::InvalidTarget
             | Self::InvalidToken
             | Self::Plain(..)
@@ -369,6 +394,7 @@ fn challenge(kind: Kind, error: &str, context: &AnswerContext<'_>) -> Option<Str
             Kind::Challenge
             | Kind::InsufficientScope
             | Kind::InvalidProof
+            | Kind::InvalidSignature
             | Kind::InvalidToken
             | Kind::UseNonce,
         ) => Some(dpop_challenge(kind, error, context)),

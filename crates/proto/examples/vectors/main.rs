@@ -7,6 +7,7 @@ mod assertions;
 mod certificates;
 mod make;
 mod proofs;
+mod signatures;
 mod tokens;
 mod workloads;
 
@@ -21,6 +22,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     write(directory, "keys.json", &make::keys())?;
     write(directory, "requests.json", &requests())?;
     write(directory, "assertions.json", &assertions::file())?;
+    write(directory, "signatures.json", &signatures::file())?;
     write(directory, "workloads.json", &workloads::file())?;
     write(directory, "certificates.json", &certificates::file())?;
     Ok(())
