@@ -206,12 +206,11 @@ pub fn content_digest(algorithm: DigestAlgorithm, content: &[u8]) -> String {
 pub fn wanted_digest(fields: &dyn FieldLines) -> Option<DigestAlgorithm> {
     let lines = fields.lines("want-content-digest");
     let wanted = Dictionary::parse(&lines, MAX_ALGORITHMS).ok()?;
-    let preference = |algorithm: DigestAlgorithm| match wanted.get(algorithm.name())?.as_item()? {
-        item if matches!(item.value, BareItem::Integer(1..=10)) => match item.value {
-            BareItem::Integer(value) => Some(value),
-            _ => None,
-        },
-        _ => None,
+    let preference = |algorithm: DigestAlgorithm| {
+        let item = wanted.get(algorithm.name())?.as_item()?;
+        item.value
+            .as_integer()
+            .filter(|value| (1..=10).contains(value))
     };
     let sha256 = preference(DigestAlgorithm::Sha256);
     let sha512 = preference(DigestAlgorithm::Sha512);

@@ -14,7 +14,7 @@ use crate::fields::FieldLines;
 use crate::jose::{Curve, JwkError, PublicKey};
 use crate::json;
 use crate::rejection::Rejection;
-use crate::structured::{BareItem, Dictionary, Item};
+use crate::structured::{Dictionary, Item};
 
 /// The field's name in lower case.
 pub const SIGNATURE_KEY: &str = "signature-key";
@@ -58,14 +58,13 @@ pub(super) fn of_label(
 }
 
 fn inline(item: &Item) -> Result<PublicKey, Rejection> {
-    match &item.value {
-        BareItem::Token(scheme) if scheme == "hwk" => {}
-        BareItem::Token(scheme) => {
+    match item.value.as_token() {
+        Some("hwk") => {}
+        scheme => {
             return Err(Rejection::new(Cause::HttpsigKey)
                 .expected("hwk")
-                .got(scheme));
+                .got(scheme.unwrap_or("no scheme")));
         }
-        _ => return Err(Rejection::new(Cause::HttpsigKey).expected("a scheme")),
     }
     if item.parameters.is_repeated() {
         return Err(Rejection::new(Cause::HttpsigKey).got("a parameter twice"));

@@ -134,15 +134,15 @@ fn signed(a: UnixTime, b: UnixTime) -> i64 {
 }
 
 fn time(name: &str, value: &BareItem) -> Result<UnixTime, Rejection> {
-    match value {
-        BareItem::Integer(seconds) => u64::try_from(*seconds).ok().map(UnixTime::from_secs),
-        _ => None,
-    }
-    .ok_or_else(|| {
-        Rejection::new(Cause::HttpsigParameter)
-            .expected("whole seconds since 1970")
-            .got(name)
-    })
+    value
+        .as_integer()
+        .and_then(|seconds| u64::try_from(seconds).ok())
+        .map(UnixTime::from_secs)
+        .ok_or_else(|| {
+            Rejection::new(Cause::HttpsigParameter)
+                .expected("whole seconds since 1970")
+                .got(name)
+        })
 }
 
 fn checked_nonce(nonce: &str) -> Result<String, Rejection> {

@@ -63,16 +63,37 @@ impl BareItem {
     /// The text, if it is a string.
     #[must_use]
     pub fn as_string(&self) -> Option<&str> {
-        match self {
-            Self::String(text) => Some(text),
-            Self::Boolean(_)
-            | Self::Bytes(_)
-            | Self::Date(_)
-            | Self::Decimal(_)
-            | Self::Display(_)
-            | Self::Integer(_)
-            | Self::Token(_) => None,
-        }
+        let Self::String(text) = self else {
+            return None;
+        };
+        Some(text)
+    }
+
+    /// The text, if it is a token.
+    #[must_use]
+    pub fn as_token(&self) -> Option<&str> {
+        let Self::Token(text) = self else {
+            return None;
+        };
+        Some(text)
+    }
+
+    /// The number, if it is an integer.
+    #[must_use]
+    pub const fn as_integer(&self) -> Option<i64> {
+        let Self::Integer(number) = self else {
+            return None;
+        };
+        Some(*number)
+    }
+
+    /// The bytes, if it is a byte sequence.
+    #[must_use]
+    pub fn as_bytes(&self) -> Option<&[u8]> {
+        let Self::Bytes(bytes) = self else {
+            return None;
+        };
+        Some(bytes)
     }
 }
 

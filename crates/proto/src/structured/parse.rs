@@ -229,7 +229,7 @@ impl<'a> Reader<'a> {
     fn number(&mut self) -> Result<BareItem, StructuredError> {
         let start = self.at;
         let fault = StructuredError::Syntax { at: start };
-        let sign = if self.take(b'-') { -1 } else { 1 };
+        let sign: i64 = if self.take(b'-') { -1 } else { 1 };
         let whole = self.take_while(|byte| byte.is_ascii_digit());
         let is_decimal = self.peek() == Some(b'.');
         let most = if is_decimal { 12 } else { 15 };
@@ -238,7 +238,7 @@ impl<'a> Reader<'a> {
         }
         let whole = digits(whole).ok_or(fault)?;
         if !is_decimal {
-            return Ok(BareItem::Integer(sign * whole));
+            return Ok(BareItem::Integer(sign.saturating_mul(whole)));
         }
         self.expect(b'.')?;
         let fraction = self.take_while(|byte| byte.is_ascii_digit());
@@ -250,7 +250,7 @@ impl<'a> Reader<'a> {
         };
         let thousandths = digits(fraction).ok_or(fault)?.saturating_mul(scale);
         let magnitude = whole.saturating_mul(1000).saturating_add(thousandths);
-        Ok(BareItem::Decimal(sign * magnitude))
+        Ok(BareItem::Decimal(sign.saturating_mul(magnitude)))
     }
 
     fn string(&mut self) -> Result<String, StructuredError> {
@@ -296,10 +296,10 @@ impl<'a> Reader<'a> {
     fn date(&mut self) -> Result<BareItem, StructuredError> {
         self.expect(b'@')?;
         let start = self.at;
-        match self.number()? {
-            BareItem::Integer(seconds) => Ok(BareItem::Date(seconds)),
-            _ => Err(StructuredError::Syntax { at: start }),
-        }
+        let seconds = self.number()?.as_integer();
+        seconds
+            .map(BareItem::Date)
+            .ok_or(StructuredError::Syntax { at: start })
     }
 
     /// RFC 9651 section 4.2.10: escapes are of two lower-case digits.
