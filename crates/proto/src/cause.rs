@@ -129,6 +129,8 @@ causes! {
         "sign every request afresh; check the sender's clock";
     HttpsigKey "httpsig.key", "draft-hardt-httpbis-signature-key section 3", "the key sent with the signature is missing, malformed or not acceptable",
         "send the public key as `Signature-Key` with scheme `hwk` under the signature's label";
+    HttpsigKeyUnknown "httpsig.key_unknown", "RFC 9421 section 3.2", "nobody trusted here has the key the signature names",
+        "publish the key where it is looked for, or register it";
     HttpsigLifetime "httpsig.lifetime", "RFC 9421 section 3.2.1", "the signature is made to live longer than is accepted, or ends before it begins",
         "set `expires` soon after `created`";
     HttpsigMalformed "httpsig.malformed", "RFC 9421 section 4", "the signature fields are not two well-formed fields with the same labels",

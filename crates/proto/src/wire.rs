@@ -177,6 +177,7 @@ fn kind(cause: Cause, role: Role) -> Kind {
         | Cause::HttpsigCreatedPast
         | Cause::HttpsigExpired
         | Cause::HttpsigKey
+        | Cause::HttpsigKeyUnknown
         | Cause::HttpsigLifetime
         | Cause::HttpsigMalformed
         | Cause::HttpsigMultiple

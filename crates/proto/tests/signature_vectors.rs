@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use keybound_proto::dpop::ProofWindow;
 use keybound_proto::jose::PublicKey;
+use keybound_proto::signature::agent::{AgentDirectory, AgentSignature};
 use keybound_proto::signature::profile::{self, KeyIntroduction};
 use keybound_proto::signature::{
     HttpSignature, SignatureAlgorithm, SignatureAlgorithms, SignatureRules, SignedRequest,
@@ -80,17 +81,7 @@ impl Server {
         seen: &mut BTreeSet<String>,
     ) -> Result<(), Rejection> {
         let now = UnixTime::from_secs(vector["now"].as_u64().unwrap());
-        let headers: Vec<(&str, &[u8])> = request["headers"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|pair| {
-                (
-                    pair[0].as_str().unwrap(),
-                    pair[1].as_str().unwrap().as_bytes(),
-                )
-            })
-            .collect();
+        let headers = pairs(&request["headers"]);
         let signed = SignedRequest {
             method: request["method"].as_str().unwrap(),
             origin: &self.origin,
@@ -98,6 +89,9 @@ impl Server {
             fields: &headers.as_slice(),
             trailers: None,
         };
+        if let Some(directory) = vector.get("directory") {
+            return agent(signed, directory, now);
+        }
         let rules = self.rules(vector["profile"].as_str().unwrap());
         let signature = HttpSignature::read(&rules, signed, now)?;
         let key = signature.inline_key().unwrap_or(&self.agent).clone();
@@ -112,6 +106,30 @@ impl Server {
         }
         Ok(())
     }
+}
+
+/// An agent without a token, with what its origin answers.
+fn agent(signed: SignedRequest<'_>, directory: &Value, now: UnixTime) -> Result<(), Rejection> {
+    let headers = pairs(&directory["headers"]);
+    let origin = Origin::parse(directory["agent"].as_str().unwrap()).unwrap();
+    let body = directory["body"].as_str().unwrap().as_bytes();
+    let signature = AgentSignature::read(signed, now)?;
+    let directory = AgentDirectory::read(&origin, (200, &headers.as_slice()), body, now)?;
+    signature.verify(&directory).map(|_| ())
+}
+
+fn pairs(headers: &Value) -> Vec<(&str, &[u8])> {
+    headers
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|pair| {
+            (
+                pair[0].as_str().unwrap(),
+                pair[1].as_str().unwrap().as_bytes(),
+            )
+        })
+        .collect()
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Vectors about HTTP message signatures (RFC 9421) and digests (RFC 9530).
 
+mod agents;
 mod fields;
 mod keys;
 mod parameters;
@@ -32,7 +33,7 @@ struct Draft {
     expires: Option<u64>,
     nonce: Option<String>,
     algorithm: Option<SignatureAlgorithm>,
-    keyid: Option<&'static str>,
+    keyid: Option<String>,
     tag: Option<&'static str>,
     more: Vec<(&'static str, BareItem)>,
     signer: Who,
@@ -130,7 +131,7 @@ impl Draft {
             expires: self.expires.map(UnixTime::from_secs),
             nonce: self.nonce.as_deref(),
             algorithm: self.algorithm,
-            keyid: self.keyid,
+            keyid: self.keyid.as_deref(),
             tag: self.tag,
             more: &self.more,
         };
@@ -200,7 +201,8 @@ pub(crate) fn file() -> Value {
     json!({
         "about": "Signed requests. `profile` names the policy that is asked; the key is the agent's, \
                   or the one in `Signature-Key` where there is one. After the signature the body is held against \
-                  the digest that is covered, and the nonce against those seen before in the same vector.",
+                  the digest that is covered, and the nonce against those seen before in the same vector. For `web_bot_auth` \
+                  the keys are those of `directory`: what the agent's origin answers.",
         "server": {"origin": ORIGIN, "window": {"past": 60, "ahead": 10}, "max_lifetime": 300,
                    "algorithms": ["ed25519", "ecdsa-p256-sha256", "ecdsa-p384-sha384"]},
         "groups": [
@@ -209,6 +211,7 @@ pub(crate) fn file() -> Value {
             {"name": "parameters", "section": "RFC 9421 section 3.2.1", "vectors": parameters::parameters()},
             {"name": "key and signature", "section": "RFC 9421 section 3.2", "vectors": keys::keys()},
             {"name": "content", "section": "RFC 9530", "vectors": keys::content()},
+            {"name": "agents without a token", "section": "draft-ietf-webbotauth-httpsig-protocol", "vectors": agents::agents()},
         ],
     })
 }

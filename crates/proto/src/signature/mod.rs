@@ -16,6 +16,7 @@
 //! nonces, buffers no content, undoes no line folding, and negotiates nothing
 //! beyond writing `Accept-Signature` and `Want-Content-Digest`.
 
+pub mod agent;
 mod algorithm;
 mod base;
 mod component;

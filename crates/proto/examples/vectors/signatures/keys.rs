@@ -120,7 +120,7 @@ pub(super) fn keys() -> Vec<Value> {
             "keyid beside a key introduced at runtime",
             "httpsig.parameter",
             "token_request",
-            &runtime(|draft| draft.keyid = Some("agent")),
+            &runtime(|draft| draft.keyid = Some("agent".to_owned())),
         ),
         vector(
             "runtime-no-pub",

@@ -84,7 +84,7 @@ pub(super) fn parameters() -> Vec<Value> {
             "keyid-sent",
             "keyid, which the token decides",
             "httpsig.parameter",
-            changed(|draft| draft.keyid = Some("agent")),
+            changed(|draft| draft.keyid = Some("agent".to_owned())),
         ),
         presentation(
             "alg-sent",
