@@ -28,21 +28,24 @@ mod addresses;
 mod jose;
 mod records;
 mod requests;
+mod signatures;
 mod tokens;
 
 /// Reads the bytes as a peer would have sent them; says whether they were accepted.
 pub type Target = fn(&[u8]) -> bool;
 
 /// Every target by its name, which is also the name of its corpus folder.
-pub const TARGETS: [(&str, Target); 19] = [
+pub const TARGETS: [(&str, Target); 24] = [
     ("access_token", tokens::access_token),
     ("artefact", records::artefact),
     ("authorization", requests::authorization),
     ("client_assertion", tokens::client_assertion),
+    ("content_digest", signatures::digest),
+    ("directory", signatures::directory),
     ("encodings", jose::encodings),
     ("event", records::event),
-    ("htu", addresses::htu),
     ("http_url", addresses::http_url),
+    ("htu", addresses::htu),
     ("json", jose::json),
     ("jwk", jose::jwk),
     ("jws", jose::jws),
@@ -53,6 +56,9 @@ pub const TARGETS: [(&str, Target); 19] = [
     ("request", requests::request),
     ("request_target", addresses::request_target),
     ("signal", tokens::signal),
+    ("signature_input", signatures::signature_input),
+    ("signature_key", signatures::signature_key_field),
+    ("structured_field", signatures::structured),
     ("subject", records::subject),
 ];
 

@@ -211,3 +211,43 @@ fn sc_025_the_twin_of_a_signature_is_valid() {
     assert_ne!(twin, signature);
     assert!(valid(&key.public(), Algorithm::Es256, &twin));
 }
+
+/// Project Wycheproof's vectors for `rsa-pss-sha512` of RFC 9421 section 3.3.1, and for its
+/// neighbour with a shorter salt, which is another algorithm. That set refuses one vector
+/// because its salt has 64 bytes ("s_len changed to 64"), so that one is valid here.
+#[test]
+fn sc_027_rsa_pss_sha512() {
+    use wycheproof::TestResult;
+    use wycheproof::rsa_pss_verify::{TestName, TestSet};
+
+    let judge = |set| {
+        let (mut accepted, mut refused, mut surprises) = (0, 0, Vec::new());
+        for group in TestSet::load(set).unwrap().test_groups {
+            let strip = |number: &[u8]| {
+                let zeros = number.iter().take_while(|byte| **byte == 0).count();
+                number[zeros..].to_vec()
+            };
+            let key = PublicKey::from_rsa(&strip(&group.key.n), &strip(&group.key.e)).unwrap();
+            for test in group.tests {
+                let valid = key.verify_rsa_pss_sha512(&test.msg, &test.sig).is_ok();
+                if valid {
+                    accepted += 1;
+                } else {
+                    refused += 1;
+                }
+                if valid != (test.result == TestResult::Valid) {
+                    surprises.push(test.tc_id);
+                }
+            }
+        }
+        (accepted, refused, surprises)
+    };
+    let (accepted, refused, surprises) = judge(TestName::RsaPss4096Sha512Mgf1SaltLen64);
+    assert!(surprises.is_empty(), "{surprises:?}");
+    assert!(accepted > 40 && refused > 40, "{accepted} and {refused}");
+    let (accepted, ..) = judge(TestName::RsaPss4096Sha512Mgf1SaltLen32);
+    assert!(
+        accepted <= 1,
+        "{accepted} signatures with a salt of 32 bytes"
+    );
+}
