@@ -11,6 +11,7 @@ use keybound_proto::wire::ErrorDetail;
 use crate::fetch::FetcherError;
 use crate::keys::IssuerConfig;
 use crate::replay::{ReplayConfig, ReplayMode};
+use crate::workload::{BundleSource, TrustDomainConfig};
 
 /// How to set up a [`Guard`](crate::Guard).
 #[derive(Clone)]
@@ -19,6 +20,8 @@ pub struct GuardConfig {
     pub node: String,
     /// Issuers whose tokens are accepted.
     pub issuers: Vec<IssuerConfig>,
+    /// Trust domains whose workloads are known.
+    pub trust_domains: Vec<TrustDomainConfig>,
     /// What is taken in proofs and tokens.
     pub profile: Profile,
     /// The replay log.
@@ -80,13 +83,19 @@ pub enum GuardConfigError {
     /// The HTTP client cannot be set up.
     #[error(transparent)]
     Client(#[from] FetcherError),
+    /// A bundle endpoint over plain http beyond loopback.
+    #[error("the bundle of trust domain `{0}` is fetched over plain http; use https")]
+    CleartextBundle(String),
     /// An issuer over plain http beyond loopback.
     #[error("issuer `{0}` is reached over plain http; use https")]
     CleartextIssuer(String),
     /// The same issuer twice.
     #[error("issuer `{0}` is configured twice; remove one of the entries")]
     DuplicateIssuer(String),
-    /// No issuer at all.
+    /// The same trust domain twice.
+    #[error("trust domain `{0}` is configured twice; remove one of the entries")]
+    DuplicateTrustDomain(String),
+    /// No issuer at all, and no trust domain.
     #[error("no issuer is configured, so every token would be refused; add one")]
     NoIssuer,
     /// The system gives no random numbers.
@@ -114,6 +123,7 @@ impl GuardConfig {
         Self {
             node: node.to_owned(),
             issuers,
+            trust_domains: Vec::new(),
             profile: Profile::default(),
             replay: ReplayConfig {
                 mode: ReplayMode::Strict,
@@ -128,7 +138,7 @@ impl GuardConfig {
     }
 
     pub(crate) fn check(&self) -> Result<(), GuardConfigError> {
-        if self.issuers.is_empty() {
+        if self.issuers.is_empty() && self.trust_domains.is_empty() {
             return Err(GuardConfigError::NoIssuer);
         }
         for (index, issuer) in self.issuers.iter().enumerate() {
@@ -146,6 +156,7 @@ impl GuardConfig {
                 return Err(GuardConfigError::CleartextIssuer(url.to_owned()));
             }
         }
+        self.check_trust_domains()?;
         let ReplayConfig {
             capacity,
             per_sender,
@@ -161,11 +172,33 @@ impl GuardConfig {
     }
 }
 
+impl GuardConfig {
+    fn check_trust_domains(&self) -> Result<(), GuardConfigError> {
+        for (index, domain) in self.trust_domains.iter().enumerate() {
+            let name = &domain.rules.trust_domain;
+            let mut others = self.trust_domains.iter().skip(index.saturating_add(1));
+            if others.any(|other| other.rules.trust_domain == *name) {
+                return Err(GuardConfigError::DuplicateTrustDomain(name.to_string()));
+            }
+            match &domain.source {
+                BundleSource::Endpoint(url) if !url.origin().is_confidential() => {
+                    return Err(GuardConfigError::CleartextBundle(name.to_string()));
+                }
+                BundleSource::Endpoint(_)
+                | BundleSource::File(_)
+                | BundleSource::WorkloadApi(_) => {}
+            }
+        }
+        Ok(())
+    }
+}
+
 impl fmt::Debug for GuardConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("GuardConfig")
             .field("node", &self.node)
             .field("issuers", &self.issuers)
+            .field("trust_domains", &self.trust_domains)
             .field("profile", &self.profile)
             .field("replay", &self.replay)
             .field("revocation_max_age", &self.revocation_max_age)

@@ -22,6 +22,7 @@ use crate::replay::{ReplayLog, ReplayStart};
 use crate::revocation::RevocationView;
 use crate::sink::EventSink;
 use crate::tokens::TokenCache;
+use crate::workload::TrustDomains;
 
 pub use self::http::HttpRequest;
 pub use self::record::RequestFacts;
@@ -46,6 +47,7 @@ struct Inner {
     clock: Arc<dyn Clock>,
     sink: Arc<dyn EventSink>,
     issuers: Vec<Issuer>,
+    trust_domains: TrustDomains,
     tokens: Arc<TokenCache>,
     revocations: RevocationView,
     replay: ReplayLog,
@@ -91,6 +93,7 @@ impl Guard {
     ) -> Result<Self, GuardConfigError> {
         config.check()?;
         let fetcher = Fetcher::new()?;
+        let domain_fetcher = fetcher.clone();
         let tokens = Arc::new(TokenCache::new(config.token_cache));
         let window = config.profile.window;
         let start = ReplayStart {
@@ -112,6 +115,7 @@ impl Guard {
         let inner = Inner {
             node: config.node,
             profile: config.profile,
+            trust_domains: TrustDomains::new(config.trust_domains, &domain_fetcher, &clock),
             issuers: config.issuers.into_iter().map(issuer).collect(),
             revocations: RevocationView::new(
                 Arc::clone(&clock),
@@ -244,6 +248,14 @@ impl Guard {
     #[must_use]
     pub fn readiness(&self) -> Vec<ReadinessCheck> {
         let mut checks: Vec<_> = self.inner.issuers.iter().map(Issuer::readiness).collect();
+        for domain in self.inner.trust_domains.iter() {
+            let (name, ok, detail) = domain.status();
+            checks.push(ReadinessCheck {
+                name: format!("trust bundle {name}"),
+                ok,
+                detail,
+            });
+        }
         let current = self.inner.revocations.is_current();
         checks.push(ReadinessCheck {
             name: String::from("revocations"),
@@ -270,7 +282,11 @@ impl Guard {
         self.report_refusals();
         self.inner.replay.sweep(self.inner.clock.now());
         let issuers = self.inner.issuers.iter();
-        join_all(issuers.map(|issuer| issuer.keys.keep_fresh())).await;
+        let domains = self.inner.trust_domains.iter();
+        tokio::join!(
+            join_all(issuers.map(|issuer| issuer.keys.keep_fresh())),
+            join_all(domains.map(|domain| domain.keep_fresh())),
+        );
     }
 
     /// Records one `refusals_aggregated` event per cause of the refusals that

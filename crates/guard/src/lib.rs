@@ -9,7 +9,7 @@
 //! `keybound-proto`; this crate brings what a resource server has to bring:
 //! issuers' keys ([`keys`], RFC 8414 and OpenID Connect discovery), the replay
 //! log ([`replay`], RFC 9449 section 11.1), a view of revocations
-//! ([`revocation`]), a cache of verified tokens, metrics, events, a tower
+//! ([`revocation`]), trust domains of workloads ([`workload`]), a cache of verified tokens, metrics, events, a tower
 //! [`layer`] and an [`axum`] extractor.
 //!
 //! It does not issue tokens, keep state on disk, or read clock and environment:
@@ -50,3 +50,4 @@ pub mod respond;
 pub mod revocation;
 mod sink;
 mod tokens;
+pub mod workload;

@@ -154,7 +154,7 @@ impl Server {
             .iter()
             .find(|(rules, _)| rules.trust_domain == domain);
         let (rules, bundle) = known.ok_or(Cause::WitTrustDomainUnknown)?;
-        bundle.verify(token, rules, now)
+        bundle.verify(token, rules, now).map(|(token, _)| token)
     }
 }
 

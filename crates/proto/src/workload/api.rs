@@ -208,6 +208,47 @@ pub fn read_bundle<'m>(
     found.ok_or(ApiError::Missing)
 }
 
+/// Cuts certificates that stand one after the other, each in DER.
+///
+/// # Errors
+/// [`ApiError::Malformed`] for anything else, or more than [`MAX_CERTIFICATES`].
+pub fn split_certificates(mut rest: &[u8]) -> Result<Vec<Vec<u8>>, ApiError> {
+    let mut certificates = Vec::new();
+    while !rest.is_empty() {
+        let length = der_length(rest).ok_or(ApiError::Malformed)?;
+        let (certificate, after) = rest.split_at_checked(length).ok_or(ApiError::Malformed)?;
+        if certificates.len() >= MAX_CERTIFICATES {
+            return Err(ApiError::Malformed);
+        }
+        certificates.push(certificate.to_vec());
+        rest = after;
+    }
+    Ok(certificates)
+}
+
+/// The most certificates in one chain or bundle.
+pub const MAX_CERTIFICATES: usize = 64;
+
+/// How long the SEQUENCE at the beginning is, its head included (X.690 section 8.1.3).
+fn der_length(der: &[u8]) -> Option<usize> {
+    let (head, rest) = der.split_first_chunk::<2>()?;
+    let [0x30, first] = head else {
+        return None;
+    };
+    if *first < 0x80 {
+        return usize::from(*first).checked_add(2);
+    }
+    let count = usize::from(first & 0x7f);
+    if !(1..=3).contains(&count) {
+        return None;
+    }
+    let length = rest
+        .get(..count)?
+        .iter()
+        .fold(0_usize, |length, byte| (length << 8) | usize::from(*byte));
+    length.checked_add(count)?.checked_add(2)
+}
+
 /// What a response with bundles holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BundleKind {
@@ -412,7 +453,7 @@ fn varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
 mod tests {
     use super::{
         ApiError, BundleKind, Frames, frame, read_bundle, read_jwt_svids, read_wit_svids,
-        read_x509_svids, write_field,
+        read_x509_svids, split_certificates, write_field,
     };
     use crate::workload::TrustDomain;
 
@@ -510,6 +551,27 @@ mod tests {
             read_bundle(&certificates, BundleKind::X509, &domain).unwrap(),
             b"ours"
         );
+    }
+
+    #[test]
+    fn certificates_are_cut_where_they_end() {
+        let short = [0x30, 2, 1, 2];
+        let long = [&[0x30, 0x82, 1, 0][..], &[7; 256]].concat();
+        let both = [&short[..], &long, &short].concat();
+        let cut = split_certificates(&both).unwrap();
+        assert_eq!(cut, [short.to_vec(), long.clone(), short.to_vec()]);
+        assert!(split_certificates(b"").unwrap().is_empty());
+        for malformed in [
+            &long[..100],
+            &[0x31, 0],
+            &[0x30],
+            &[0x30, 0x80],
+            &[0x30, 0x84, 0, 0, 0, 1, 7],
+            &[0x30, 0, 1],
+        ] {
+            assert_eq!(split_certificates(malformed), Err(ApiError::Malformed));
+        }
+        assert!(split_certificates(&[0x30, 0].repeat(65)).is_err());
     }
 
     #[test]

@@ -66,6 +66,24 @@ impl fmt::Display for BundleError {
 
 impl std::error::Error for BundleError {}
 
+/// What a set of keys is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyUse {
+    /// Identity tokens (WIT-SVID).
+    IdentityToken,
+    /// JWT-SVIDs.
+    Jwt,
+}
+
+impl KeyUse {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::IdentityToken => "wit-svid",
+            Self::Jwt => "jwt-svid",
+        }
+    }
+}
+
 /// One key of a trust domain.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BundleKey {
@@ -163,6 +181,32 @@ impl TrustBundle {
         self.authorities.push(der);
     }
 
+    /// Adds the keys of a plain JWK set that is for one use, as the Workload API hands them out:
+    /// entries name that use or none.
+    ///
+    /// # Errors
+    /// [`BundleError`]
+    pub fn add_keys(&mut self, text: &[u8], purpose: KeyUse) -> Result<(), BundleError> {
+        let document = Object::parse(text).map_err(BundleError::Json)?;
+        let member = BundleError::Member { member: "keys" };
+        let entries = document.array("keys").map_err(|_| member)?.ok_or(member)?;
+        let keys = match purpose {
+            KeyUse::IdentityToken => &mut self.identity_token_keys,
+            KeyUse::Jwt => &mut self.jwt_keys,
+        };
+        if entries.len().saturating_add(keys.len()) > MAX_BUNDLE_ENTRIES {
+            return Err(BundleError::TooManyEntries);
+        }
+        for entry in entries.iter().filter_map(Value::as_object) {
+            match entry.string("use") {
+                Ok(None) => keys.extend(named_key(entry)),
+                Ok(Some(named)) if named == purpose.name() => keys.extend(named_key(entry)),
+                Ok(Some(_)) | Err(_) => {}
+            }
+        }
+        check_key_ids(keys)
+    }
+
     /// Keys of identity tokens.
     #[must_use]
     pub fn identity_token_keys(&self) -> &[BundleKey] {
@@ -173,6 +217,12 @@ impl TrustBundle {
     #[must_use]
     pub fn jwt_keys(&self) -> &[BundleKey] {
         &self.jwt_keys
+    }
+
+    /// Whether this very key is one of those for identity tokens: for tokens verified earlier.
+    #[must_use]
+    pub fn has_identity_token_key(&self, key: &PublicKey) -> bool {
+        self.identity_token_keys.iter().any(|held| held.key == *key)
     }
 
     /// Certificate authorities, each in DER.
@@ -209,7 +259,8 @@ impl TrustBundle {
     }
 
     /// Verifies an identity token with this bundle's keys: the one with its `kid`, or, where
-    /// the rules let a token name none, each that fits its algorithm.
+    /// the rules let a token name none, each that fits its algorithm. Gives the key that signed
+    /// as well.
     ///
     /// # Errors
     /// A [`Rejection`] with a `wimse.wit.*` cause.
@@ -218,14 +269,16 @@ impl TrustBundle {
         token: &WorkloadIdentityToken<'_>,
         rules: &WorkloadTokenRules,
         now: UnixTime,
-    ) -> Result<AccessToken, Rejection> {
+    ) -> Result<(AccessToken, PublicKey), Rejection> {
         let candidates = self
             .identity_token_keys
             .iter()
             .filter(|key| key.is_for(token.kid(), token.algorithm()));
         let mut outcome = Err(no_key(token, rules));
         for candidate in candidates {
-            outcome = token.verify(rules, candidate.key(), now);
+            outcome = token
+                .verify(rules, candidate.key(), now)
+                .map(|verified| (verified, candidate.key().clone()));
             let other_key = outcome
                 .as_ref()
                 .is_err_and(|rejection| rejection.cause() == Cause::WitSignatureInvalid);
@@ -315,7 +368,7 @@ fn check_key_ids(keys: &[BundleKey]) -> Result<(), BundleError> {
 
 #[cfg(test)]
 mod tests {
-    use super::{BundleError, TrustBundle};
+    use super::{BundleError, BundleKey, KeyUse, TrustBundle};
     use crate::json::JsonError;
     use crate::workload::{TrustDomain, WorkloadProfile};
 
@@ -398,6 +451,34 @@ mod tests {
         assert_eq!(spiffe.jwt_keys().len(), 1);
         let wimse = parse(&keys, WorkloadProfile::Wimse).unwrap();
         assert_eq!(kids(&wimse), "a b c");
+    }
+
+    #[test]
+    fn a_set_for_one_use_takes_no_key_of_another() {
+        let keys = [
+            entry(r#","kid":"a""#),
+            entry(r#","kid":"b","use":"jwt-svid""#),
+            entry(r#","kid":"c","use":"sig""#),
+            entry(""),
+        ];
+        let set = format!(r#"{{"keys":[{}]}}"#, keys.join(","));
+        let mut bundle = TrustBundle::default();
+        bundle.add_keys(set.as_bytes(), KeyUse::Jwt).unwrap();
+        let kids: Vec<_> = bundle
+            .jwt_keys()
+            .iter()
+            .filter_map(BundleKey::kid)
+            .collect();
+        assert_eq!(kids, ["a", "b"]);
+        bundle
+            .add_keys(set.as_bytes(), KeyUse::IdentityToken)
+            .unwrap();
+        assert_eq!(bundle.identity_token_keys().len(), 1);
+        assert_eq!(
+            bundle.add_keys(set.as_bytes(), KeyUse::Jwt),
+            Err(BundleError::DuplicateKeyId)
+        );
+        assert!(bundle.add_keys(b"{}", KeyUse::Jwt).is_err());
     }
 
     #[test]

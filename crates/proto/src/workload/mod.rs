@@ -25,7 +25,7 @@ mod jwt_svid;
 mod presented;
 mod proof;
 
-pub use self::bundle::{BundleError, BundleKey, MAX_BUNDLE_ENTRIES, TrustBundle};
+pub use self::bundle::{BundleError, BundleKey, KeyUse, MAX_BUNDLE_ENTRIES, TrustBundle};
 pub use self::identifier::{
     IdentifierError, MAX_IDENTIFIER_BYTES, MAX_TRUST_DOMAIN_BYTES, SPIFFE, SpiffeId, TrustDomain,
     WIMSE, WorkloadIdentifier,
