@@ -30,6 +30,7 @@ mod records;
 mod requests;
 mod signatures;
 mod tokens;
+mod workloads;
 
 /// Reads the bytes as a peer would have sent them; says whether they were accepted.
 pub type Target = fn(&[u8]) -> bool;
@@ -60,6 +61,11 @@ pub const TARGETS: [(&str, Target); 24] = [
     ("signature_key", signatures::signature_key_field),
     ("structured_field", signatures::structured),
     ("subject", records::subject),
+    ("trust_bundle", workloads::trust_bundle),
+    ("workload_api", workloads::workload_api),
+    ("workload_id", workloads::workload_id),
+    ("workload_proof", workloads::workload_proof),
+    ("workload_token", workloads::workload_token),
 ];
 
 /// Runs the target called `name`.

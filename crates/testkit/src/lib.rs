@@ -16,6 +16,8 @@ mod hostile;
 mod http;
 mod lenient;
 mod probing;
+#[cfg(unix)]
+mod workload_api;
 mod world;
 
 pub use self::draft::{AssertionDraft, ProofDraft, sign_with};
@@ -23,4 +25,6 @@ pub use self::hostile::{Act, Hostile, Turn, answer};
 pub use self::http::{Answer, FormRequest, RawConnection, send};
 pub use self::lenient::{Exchanged, Fault, Faulty, Lenient};
 pub use self::probing::{TurnedClock, WorldRevoker};
+#[cfg(unix)]
+pub use self::workload_api::{ApiAnswer, FakeWorkloadApi};
 pub use self::world::{Agent, RecordedRequest, Upstream, World, WorldOptions};

@@ -11,3 +11,4 @@ mod replay_and_nonce;
 mod request_binding;
 mod revocation;
 mod scenarios;
+mod workload_api;
