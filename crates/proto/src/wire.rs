@@ -213,7 +213,10 @@ fn kind(cause: Cause, role: Role) -> Kind {
         | Cause::JwtSvidMalformed
         | Cause::JwtSvidSignature
         | Cause::JwtSvidTime
-        | Cause::SpiffeTrustDomain => match role {
+        | Cause::SpiffeTrustDomain
+        | Cause::X509SvidChain
+        | Cause::X509SvidId
+        | Cause::X509SvidUsage => match role {
             Role::AuthorizationServer => Kind::InvalidClient,
             Role::ResourceServer => Kind::WorkloadProblem,
         },

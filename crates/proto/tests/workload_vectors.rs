@@ -4,6 +4,8 @@
 use std::collections::HashSet;
 use std::path::PathBuf;
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use keybound_proto::certificate::PeerCertificate;
 use keybound_proto::fields::FieldLines;
 use keybound_proto::jose::{Algorithm, AlgorithmSet, PublicKey};
 use keybound_proto::time::UnixTime;
@@ -12,7 +14,7 @@ use keybound_proto::uri::Htu;
 use keybound_proto::workload::{
     IdentityRule, JwtSvidRules, ProofContext, TrustBundle, TrustDomain, UnverifiedJwtSvid,
     WorkloadHeaders, WorkloadIdentifier, WorkloadIdentityToken, WorkloadProfile, WorkloadProof,
-    WorkloadProofRules, WorkloadTokenRules, check_identity,
+    WorkloadProofRules, WorkloadTokenRules, X509Svid, check_identity,
 };
 use keybound_proto::{Cause, Rejection};
 use serde_json::Value;
@@ -365,4 +367,32 @@ fn every_jwt_svid_vector_is_answered_as_expected() {
         let expected = vector["expect"].as_str().unwrap();
         assert_eq!(id(&result), expected, "{}", vector["id"]);
     }
+}
+
+#[test]
+fn every_x509_svid_vector_is_answered_as_expected() {
+    let file = load("x509_svids.json");
+    let mut wrong = Vec::new();
+    for vector in file["vectors"].as_array().unwrap() {
+        let now = UnixTime::from_secs(vector["now"].as_u64().unwrap());
+        let der = |text: &String| STANDARD.decode(text).unwrap();
+        let mut chain = texts(&vector["chain"]).iter().map(der).collect::<Vec<_>>();
+        let leaf = chain.remove(0);
+        let certificate = PeerCertificate::from_der(&leaf, chain).unwrap();
+        let mut bundle = TrustBundle::default();
+        for authority in texts(&vector["authorities"]) {
+            bundle.add_authority(der(&authority));
+        }
+        let domain = TrustDomain::parse(vector["trust_domain"].as_str().unwrap()).unwrap();
+        let result = X509Svid::verify(&certificate, &domain, &bundle, now);
+        let expected = vector["expect"].as_str().unwrap();
+        if id(&result) != expected {
+            wrong.push(format!(
+                "{}: {:?}",
+                vector["id"],
+                result.map(|svid| svid.id().clone())
+            ));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }

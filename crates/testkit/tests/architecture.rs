@@ -68,6 +68,8 @@ const MAY_IMPORT_IN_TESTS: &[(&str, &[&str])] = &[
 const PROTO_IS_BUILT_ON: &[&str] = &[
     "aws-lc-rs",
     "base64",
+    "rustls-pki-types",
+    "rustls-webpki",
     "serde",
     "serde_json",
     "x509-parser",

@@ -110,23 +110,22 @@ pub enum TrustBundleError {
 
 /// The trust domains of one guard.
 #[derive(Debug, Default)]
-pub(crate) struct TrustDomains {
+pub struct TrustDomains {
     domains: Vec<Arc<Domain>>,
 }
 
 impl TrustDomains {
-    pub(crate) fn new(
-        configs: Vec<TrustDomainConfig>,
-        fetcher: &Fetcher,
-        clock: &Arc<dyn Clock>,
-    ) -> Self {
+    /// The trust domains of a configuration that was checked. Fetches nothing yet.
+    #[must_use]
+    pub fn new(configs: Vec<TrustDomainConfig>, fetcher: &Fetcher, clock: &Arc<dyn Clock>) -> Self {
         let domain = |config| Domain::new(config, fetcher.clone(), Arc::clone(clock));
         Self {
             domains: configs.into_iter().map(domain).collect(),
         }
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<Domain>> {
+    /// Every domain.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Domain>> {
         self.domains.iter()
     }
 
@@ -135,13 +134,14 @@ impl TrustDomains {
     /// # Errors
     ///
     /// `wimse.wit.trust_domain`
-    pub(crate) fn find(&self, name: &TrustDomain) -> Result<&Arc<Domain>, Rejection> {
+    pub fn find(&self, name: &TrustDomain) -> Result<&Arc<Domain>, Rejection> {
         self.named(name.as_str())
             .ok_or_else(|| Rejection::new(Cause::WitTrustDomainUnknown).got(name.as_str()))
     }
 
     /// The domain whose URI this is: the issuer of a verified identity token.
-    pub(crate) fn named(&self, uri: &str) -> Option<&Arc<Domain>> {
+    #[must_use]
+    pub fn named(&self, uri: &str) -> Option<&Arc<Domain>> {
         self.domains
             .iter()
             .find(|domain| domain.config.rules.trust_domain.as_str() == uri)
@@ -149,7 +149,7 @@ impl TrustDomains {
 }
 
 /// One trust domain and the bundle in force.
-pub(crate) struct Domain {
+pub struct Domain {
     config: TrustDomainConfig,
     fetcher: Fetcher,
     clock: Arc<dyn Clock>,
@@ -190,7 +190,7 @@ impl Domain {
     /// # Errors
     ///
     /// A `wimse.wit.*` cause, or `keys.unavailable` if the bundle is not known or too old.
-    pub(crate) async fn verify(
+    pub async fn verify(
         self: &Arc<Self>,
         token: &WorkloadIdentityToken<'_>,
     ) -> Result<(AccessToken, PublicKey), Rejection> {
@@ -228,7 +228,7 @@ impl Domain {
     /// # Errors
     ///
     /// `keys.unavailable`
-    pub(crate) fn bundle(self: &Arc<Self>) -> Result<Arc<TrustBundle>, Rejection> {
+    pub fn bundle(self: &Arc<Self>) -> Result<Arc<TrustBundle>, Rejection> {
         let Some(held) = self.usable() else {
             let failure = self.attempt.lock().failure.clone();
             return Err(self.unavailable(failure.as_ref()));
@@ -241,20 +241,21 @@ impl Domain {
     }
 
     /// Whether the key is in the bundle in force: for tokens verified earlier.
-    pub(crate) fn vouches_for(self: &Arc<Self>, key: &PublicKey) -> bool {
+    pub fn vouches_for(self: &Arc<Self>, key: &PublicKey) -> bool {
         self.bundle()
             .is_ok_and(|bundle| bundle.has_identity_token_key(key))
     }
 
     /// Fetches if the bundle is missing or due, and waits for it.
-    pub(crate) async fn keep_fresh(self: &Arc<Self>) {
+    pub async fn keep_fresh(self: &Arc<Self>) {
         if self.usable().is_none_or(|held| self.is_due(&held)) {
             self.refresh_now().await;
         }
     }
 
     /// The domain's name, whether its bundle serves, and more in words.
-    pub(crate) fn status(&self) -> (&TrustDomain, bool, String) {
+    #[must_use]
+    pub fn status(&self) -> (&TrustDomain, bool, String) {
         let name = &self.config.rules.trust_domain;
         let failure = self.attempt.lock().failure.clone();
         match (self.usable(), failure) {

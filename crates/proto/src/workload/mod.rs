@@ -6,6 +6,7 @@
 //!   holds (draft-ietf-wimse-workload-creds; WIT-SVID as a profile of it).
 //! - [`WorkloadProof`]: one request's proof of that key (draft-ietf-wimse-wpt).
 //! - [`UnverifiedJwtSvid`]: SPIFFE's bearer token, which authenticates nobody by itself.
+//! - [`X509Svid`]: the identity of a client certificate.
 //! - [`TrustBundle`]: the keys that may speak for a trust domain.
 //! - [`IdentityRule`]: which workloads a route takes.
 //!
@@ -24,6 +25,7 @@ mod identity_token;
 mod jwt_svid;
 mod presented;
 mod proof;
+mod x509_svid;
 
 pub use self::bundle::{BundleError, BundleKey, KeyUse, MAX_BUNDLE_ENTRIES, TrustBundle};
 pub use self::identifier::{
@@ -39,6 +41,7 @@ pub use self::presented::WorkloadHeaders;
 pub use self::proof::{
     ProofContext, WorkloadProof, WorkloadProofRequest, WorkloadProofRules, proof_signing_input,
 };
+pub use self::x509_svid::X509Svid;
 
 /// The header field of a workload identity token (draft-ietf-wimse-workload-creds).
 pub const IDENTITY_TOKEN_HEADER: &str = "workload-identity-token";
