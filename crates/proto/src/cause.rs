@@ -204,11 +204,11 @@ causes! {
         "get a new one; check the clocks";
     SpiffeTrustDomain "spiffe.trust_domain", "SPIFFE ID section 2.1", "the identity is of a trust domain that is not taken here",
         "configure the trust domain and its bundle";
-    X509SvidChain "spiffe.x509.chain", "SPIFFE X509-SVID section 5, RFC 5280 section 6.1", "the certificate does not lead to an authority of its trust domain",
+    X509SvidChain "spiffe.certificate.chain", "SPIFFE X509-SVID section 5, RFC 5280 section 6.1", "the certificate does not lead to an authority of its trust domain",
         "send the whole chain; check the trust domain's bundle";
-    X509SvidId "spiffe.x509.id", "SPIFFE X509-SVID section 2", "the certificate does not name exactly one workload by SPIFFE ID",
+    X509SvidId "spiffe.certificate.id", "SPIFFE X509-SVID section 2", "the certificate does not name exactly one workload by SPIFFE ID",
         "use a certificate with one URI name, a SPIFFE ID with a path";
-    X509SvidUsage "spiffe.x509.usage", "SPIFFE X509-SVID section 4", "the certificate's usage is not that of an X.509-SVID",
+    X509SvidUsage "spiffe.certificate.usage", "SPIFFE X509-SVID section 4", "the certificate's usage is not that of an X.509-SVID",
         "use a leaf with a critical key usage that has digitalSignature and signs no certificates";
     // --- workloads: identity tokens and proofs
     WitAbsent "wimse.wit.absent", "draft-ietf-wimse-workload-creds", "a workload's proof or signature came without its identity token",

@@ -31,7 +31,7 @@ impl X509Svid {
     /// then [verify](Self::verify) it.
     ///
     /// # Errors
-    /// `spiffe.x509.id` unless there is exactly one URI name and it is a SPIFFE ID.
+    /// `spiffe.certificate.id` unless there is exactly one URI name and it is a SPIFFE ID.
     pub fn claimed_id(certificate: &PeerCertificate) -> Result<SpiffeId, Rejection> {
         let [uri] = certificate.uris() else {
             return Err(Rejection::new(Cause::X509SvidId)
