@@ -36,7 +36,7 @@ mod workloads;
 pub type Target = fn(&[u8]) -> bool;
 
 /// Every target by its name, which is also the name of its corpus folder.
-pub const TARGETS: [(&str, Target); 24] = [
+pub const TARGETS: [(&str, Target); 29] = [
     ("access_token", tokens::access_token),
     ("artefact", records::artefact),
     ("authorization", requests::authorization),
