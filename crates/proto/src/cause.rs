@@ -211,6 +211,12 @@ causes! {
     X509SvidUsage "spiffe.certificate.usage", "SPIFFE X509-SVID section 4", "the certificate's usage is not that of an X.509-SVID",
         "use a leaf with a critical key usage that has digitalSignature and signs no certificates";
     // --- workloads: identity tokens and proofs
+    WorkloadResponseNonce "wimse.response.nonce", "draft-ietf-wimse-http-signature section 3", "the response's signature does not answer this request",
+        "send the request again; never take an answer to another request";
+    WorkloadResponseUnsigned "wimse.response.unsigned", "draft-ietf-wimse-http-signature section 3", "a signed response is asked for and cannot be made here",
+        "give the gateway an identity of its own, or do not ask for a signed response";
+    WorkloadSignatureAudience "wimse.signature.audience", "draft-ietf-wimse-http-signature section 3", "the request's signature was made for another target",
+        "put this URL, without query, or the value agreed on into `wimse-aud`";
     WitAbsent "wimse.wit.absent", "draft-ietf-wimse-workload-creds", "a workload's proof or signature came without its identity token",
         "send the identity token in `Workload-Identity-Token`";
     WitAlgUnacceptable "wimse.wit.alg", "draft-ietf-wimse-workload-creds", "the workload identity token's `alg` is missing or not allowed for its trust domain",
@@ -439,6 +445,7 @@ impl Cause {
             | Self::DpopAthMismatch
             | Self::DpopAthAbsent
             | Self::TokenAudienceMismatch
+            | Self::WorkloadSignatureAudience
             | Self::WptAth
             | Self::WptAudience
             | Self::WptTth

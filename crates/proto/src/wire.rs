@@ -220,7 +220,10 @@ fn kind(cause: Cause, role: Role) -> Kind {
             Role::AuthorizationServer => Kind::InvalidClient,
             Role::ResourceServer => Kind::WorkloadProblem,
         },
-        Cause::WitAbsent
+        Cause::WorkloadResponseUnsigned => Kind::Plain(501, "not_implemented"),
+        Cause::WorkloadResponseNonce
+        | Cause::WorkloadSignatureAudience
+        | Cause::WitAbsent
         | Cause::WitAlgUnacceptable
         | Cause::WitClaimInvalid
         | Cause::WitConfirmationInvalid

@@ -6,15 +6,18 @@ use std::path::PathBuf;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use keybound_proto::certificate::PeerCertificate;
+use keybound_proto::dpop::ProofWindow;
 use keybound_proto::fields::FieldLines;
 use keybound_proto::jose::{Algorithm, AlgorithmSet, PublicKey};
+use keybound_proto::signature::{SignatureAlgorithms, SignedRequest, SignedResponse};
 use keybound_proto::time::UnixTime;
 use keybound_proto::token::{AccessToken, TokenHash};
-use keybound_proto::uri::Htu;
+use keybound_proto::uri::{Htu, Origin};
 use keybound_proto::workload::{
     IdentityRule, JwtSvidRules, ProofContext, TrustBundle, TrustDomain, UnverifiedJwtSvid,
     WorkloadHeaders, WorkloadIdentifier, WorkloadIdentityToken, WorkloadProfile, WorkloadProof,
-    WorkloadProofRules, WorkloadTokenRules, X509Svid, check_identity,
+    WorkloadProofRules, WorkloadSignature, WorkloadSignatureRules, WorkloadTokenRules, X509Svid,
+    check_identity,
 };
 use keybound_proto::{Cause, Rejection};
 use serde_json::Value;
@@ -124,6 +127,9 @@ impl Server {
             other_tokens: &self.other_tokens,
         };
         let headers = WorkloadHeaders::read(&fields)?.ok_or(Cause::AuthorizationAbsent)?;
+        if vector["method"].is_string() {
+            return self.check_signed(vector, &headers, &fields);
+        }
         let proof = headers.required_proof()?;
         let unverified = WorkloadIdentityToken::parse(headers.identity_token(), 8192)?;
         let proof = WorkloadProof::read(proof, &rules, now)?;
@@ -141,6 +147,54 @@ impl Server {
         let used = (key.key().thumbprint().to_string(), proof.jti().to_owned());
         if !self.used.insert(used) {
             return Err(Cause::WptReplayed.into());
+        }
+        Ok(token)
+    }
+
+    /// A message with a signature in the proof's place. This server cannot sign its answers.
+    fn check_signed(
+        &self,
+        vector: &Value,
+        headers: &WorkloadHeaders<'_>,
+        fields: &Fields,
+    ) -> Result<AccessToken, Rejection> {
+        let now = UnixTime::from_secs(vector["now"].as_u64().unwrap());
+        let target = Htu::parse(vector["url"].as_str().unwrap()).unwrap();
+        let origin = Origin::parse("https://api.example.com").unwrap();
+        let rules = WorkloadSignatureRules {
+            target: &target,
+            audiences: &self.audiences,
+            algorithms: SignatureAlgorithms::CURVES,
+            window: ProofWindow::default(),
+            max_lifetime: self.max_lifetime,
+            has_content: false,
+        };
+        let request = SignedRequest {
+            method: vector["method"].as_str().unwrap(),
+            origin: &origin,
+            request_target: target.path(),
+            fields,
+            trailers: None,
+        };
+        let unverified = WorkloadIdentityToken::parse(headers.identity_token(), 8192)?;
+        let signature = match vector["status"].as_u64() {
+            None => WorkloadSignature::read(&rules, request, now)?,
+            Some(status) => {
+                let response = SignedResponse {
+                    status: u16::try_from(status).unwrap(),
+                    fields,
+                    trailers: None,
+                    request: Some(request),
+                };
+                let nonce = vector["request_nonce"].as_str().unwrap();
+                WorkloadSignature::read_response(&rules, response, nonce, now)?
+            }
+        };
+        let token = self.verify(&unverified, now)?;
+        let wants_signed_response = signature.wants_signed_response();
+        signature.verify(token.workload_key().unwrap())?;
+        if wants_signed_response {
+            return Err(Cause::WorkloadResponseUnsigned.into());
         }
         Ok(token)
     }

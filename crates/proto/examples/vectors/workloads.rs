@@ -1,10 +1,17 @@
 //! Vectors about workloads: identity tokens and proof tokens (WIMSE).
 
 use keybound_proto::base64url;
+use keybound_proto::fields::FieldLines;
+use keybound_proto::signature::{SignedRequest, SignedResponse};
+use keybound_proto::time::UnixTime;
 use keybound_proto::token::TokenHash;
+use keybound_proto::uri::Origin;
+use keybound_proto::workload::{
+    SIGNATURE_LABEL, WorkloadSignatureRequest, sign_request, sign_response,
+};
 use serde_json::{Value, json};
 
-use crate::make::{NOW, Who, jwk, jws, jws_of, with};
+use crate::make::{NOW, Who, jwk, jws, jws_of, pair, with};
 
 const DOMAIN: &str = "wimse://example.com";
 const SUBJECT: &str = "wimse://example.com/ns/prod/pay";
@@ -19,7 +26,7 @@ pub(crate) fn file() -> Value {
                   Each vector meets an empty replay log.",
         "server": server(),
         "groups": [headers(), identity_form(), identity_claims(), identity_key(), identity_time(),
-                   proof_form(), proof_claims_group(), proof_hashes(), judgement()],
+                   proof_form(), proof_claims_group(), proof_hashes(), judgement(), signed()],
     })
 }
 
@@ -373,5 +380,97 @@ fn judgement() -> Value {
         subject("identity-prefix", "a segment that begins alike (SC-178)", "workload.identity", "wimse://example.com/ns/production/pay"),
         subject("identity-above", "the segment itself", "workload.identity", "wimse://example.com/ns/prod"),
         subject("identity-below", "any depth below the rule", "ok", "wimse://example.com/ns/prod/a/b/c"),
+    ]})
+}
+
+struct Fields<'a>(Vec<(&'a str, &'a str)>);
+
+impl FieldLines for Fields<'_> {
+    fn lines<'s>(&'s self, name: &str) -> Vec<&'s [u8]> {
+        let named = self
+            .0
+            .iter()
+            .filter(|(field, _)| field.eq_ignore_ascii_case(name));
+        named.map(|(_, value)| value.as_bytes()).collect()
+    }
+}
+
+const SAYS: WorkloadSignatureRequest<'static> = WorkloadSignatureRequest {
+    created: UnixTime::from_secs(NOW),
+    lifetime: 60,
+    nonce: "b1946ac92492d2347c6235b4d2611184",
+};
+
+/// A request signed by `who`, with the good identity token.
+fn signed_request(
+    id: &str,
+    comment: &str,
+    expect: &str,
+    (audience, wants, who): (&str, bool, Who),
+) -> Value {
+    let token = wit();
+    let fields = Fields(vec![("Workload-Identity-Token", &token)]);
+    let origin = Origin::parse("https://api.example.com").expect("an origin");
+    let request = SignedRequest {
+        method: "GET",
+        origin: &origin,
+        request_target: "/approvals",
+        fields: &fields,
+        trailers: None,
+    };
+    let input = sign_request(request, &SAYS, audience, wants).expect("everything is there");
+    let signature = pair(who).sign(input.bytes());
+    let signed = input.attach(SIGNATURE_LABEL, signature.as_ref());
+    let headers = [
+        ("Workload-Identity-Token", &*token),
+        ("Signature-Input", &signed.signature_input),
+        ("Signature", &signed.signature),
+    ];
+    let mut vector = vector(id, comment, expect, &headers);
+    vector["method"] = "GET".into();
+    vector
+}
+
+/// An answer to a request whose nonce was this one, read by the client that sent another.
+fn signed_response(id: &str, comment: &str, expect: &str, answered: &str) -> Value {
+    let token = wit();
+    let fields = Fields(vec![("Workload-Identity-Token", &token)]);
+    let origin = Origin::parse("https://api.example.com").expect("an origin");
+    let response = SignedResponse {
+        status: 204,
+        fields: &fields,
+        trailers: None,
+        request: Some(SignedRequest {
+            method: "GET",
+            origin: &origin,
+            request_target: "/approvals",
+            fields: &(),
+            trailers: None,
+        }),
+    };
+    let input = sign_response(response, &SAYS, answered).expect("everything is there");
+    let signature = pair(Who::Agent).sign(input.bytes());
+    let signed = input.attach(SIGNATURE_LABEL, signature.as_ref());
+    let headers = [
+        ("Workload-Identity-Token", &*token),
+        ("Signature-Input", &signed.signature_input),
+        ("Signature", &signed.signature),
+    ];
+    let mut vector = vector(id, comment, expect, &headers);
+    vector["method"] = "GET".into();
+    vector["status"] = 204.into();
+    vector["request_nonce"] = "request-1".into();
+    vector
+}
+
+fn signed() -> Value {
+    json!({"name": "signed requests and responses", "section": "draft-ietf-wimse-http-signature", "vectors": [
+        signed_request("wimse-signed-thief", "signed with another key", "httpsig.signature.invalid", (URL, false, Who::Thief)),
+        signed_request("wimse-signed-audience", "signed for another target", "wimse.signature.audience", ("https://other.example.com/approvals", false, Who::Agent)),
+        signed_request("wimse-signed-wants", "a signed answer, which this server cannot give", "wimse.response.unsigned", (URL, true, Who::Agent)),
+        signed_request("wimse-signed", "a good signature", "ok", (URL, false, Who::Agent)),
+        signed_request("wimse-signed-agreed", "signed for a value agreed on", "ok", ("payments-mesh", false, Who::Agent)),
+        signed_response("wimse-answer-other", "an answer to another request", "wimse.response.nonce", "request-2"),
+        signed_response("wimse-answer", "the answer to this request", "ok", "request-1"),
     ]})
 }

@@ -8,6 +8,8 @@
 //! - [`UnverifiedJwtSvid`]: SPIFFE's bearer token, which authenticates nobody by itself.
 //! - [`X509Svid`]: the identity of a client certificate.
 //! - [`TrustBundle`]: the keys that may speak for a trust domain.
+//! - [`WorkloadSignature`]: a signature over the request in the proof's place, and signed
+//!   answers (draft-ietf-wimse-http-signature).
 //! - [`IdentityRule`]: which workloads a route takes.
 //!
 //! The trust domain in the identifier decides which keys may speak for it; nothing is
@@ -25,6 +27,7 @@ mod identity_token;
 mod jwt_svid;
 mod presented;
 mod proof;
+mod signature;
 mod x509_svid;
 
 pub use self::bundle::{BundleError, BundleKey, KeyUse, MAX_BUNDLE_ENTRIES, TrustBundle};
@@ -40,6 +43,10 @@ pub use self::jwt_svid::{JWT_SVID_ALGORITHMS, JwtSvid, JwtSvidRules, UnverifiedJ
 pub use self::presented::WorkloadHeaders;
 pub use self::proof::{
     ProofContext, WorkloadProof, WorkloadProofRequest, WorkloadProofRules, proof_signing_input,
+};
+pub use self::signature::{
+    SIGNATURE_LABEL, WorkloadSignature, WorkloadSignatureRequest, WorkloadSignatureRules,
+    sign_request, sign_response,
 };
 pub use self::x509_svid::X509Svid;
 
