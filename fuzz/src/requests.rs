@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use keybound_proto::{
     Cause,
+    binding::BindingMethods,
     dpop::{NonceKey, NoncePolicy, NonceRole},
     json::quote,
     token::TokenHash,
     verify::{
-        HeaderField, NotRevoked, Presented, Profile, ProofPresented, Received, Recorded,
+        HeaderField, Message, NotRevoked, Presented, Profile, ProofPresented, Received, Recorded,
         ReplayHashKey, Requirements, Verified, begin_proof,
     },
 };
@@ -104,6 +105,7 @@ fn verify(authorization: HeaderField<'_>, proof: HeaderField<'_>) -> Option<Veri
         target: &TARGET,
         authorization,
         proof,
+        message: Message::default(),
     };
     let key = nonce_key(NonceRole::ResourceServer);
     let policy = NoncePolicy {
@@ -116,6 +118,7 @@ fn verify(authorization: HeaderField<'_>, proof: HeaderField<'_>) -> Option<Veri
         issuers: None,
         scopes: &scopes,
         nonce_clients: &[],
+        methods: BindingMethods::ALL,
     };
     let received = Received::read(&profile, presented).ok()?;
     let unkeyed = received.begin(&profile, None, &policy, NOW).ok()?;
@@ -131,11 +134,11 @@ fn verify(authorization: HeaderField<'_>, proof: HeaderField<'_>) -> Option<Veri
         .ok()?;
     let not_revoked = NotRevoked::assertion(&unjudged.revocation_query());
     let unredeemed = unjudged.judge(&not_revoked, &replay_key()).ok()?;
-    let recorded = Recorded::assertion(unredeemed.replay_query());
+    let recorded = unredeemed.replay_query().map(Recorded::assertion);
     let verified = unredeemed.redeem(recorded).ok()?;
     assert_eq!(
         verified.jkt(),
-        PUBLIC_KEY.thumbprint(),
+        Some(PUBLIC_KEY.thumbprint()),
         "only one key signs here"
     );
     assert!(token.has_scope("approvals:write"));

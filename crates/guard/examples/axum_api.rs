@@ -35,7 +35,7 @@ async fn list(caller: Caller) -> Json<serde_json::Value> {
     Json(serde_json::json!({
         "approvals": [],
         "identity": caller.identity(),
-        "key": caller.jkt().to_string(),
+        "key": caller.jkt().map(|jkt| jkt.to_string()),
     }))
 }
 

@@ -11,7 +11,7 @@
 //! use keybound_proto::uri::Origin;
 //!
 //! async fn whoami(caller: Caller) -> String {
-//!     format!("{} with key {}", caller.identity(), caller.jkt())
+//!     format!("{} by {}", caller.identity(), caller.verified().possession().method())
 //! }
 //!
 //! fn app(guard: Guard, origin: Origin) -> Router {

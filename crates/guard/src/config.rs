@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use keybound_proto::binding::BindingMethods;
 use keybound_proto::cause::Cause;
 use keybound_proto::verify::Profile;
 use keybound_proto::wire::ErrorDetail;
@@ -53,6 +54,8 @@ pub struct Route {
     pub resource_metadata: Option<String>,
     /// Issuers taken on this route; `None`: every one of the guard.
     pub issuers: Option<Vec<String>>,
+    /// How a token taken here may be bound.
+    pub methods: BindingMethods,
 }
 
 /// Scopes by request method. Empty: every method, and no scope needed. As soon
@@ -220,6 +223,7 @@ impl Route {
             error_detail: ErrorDetail::Minimal,
             resource_metadata: None,
             issuers: None,
+            methods: BindingMethods::ALL,
         }
     }
 }

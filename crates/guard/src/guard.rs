@@ -24,7 +24,7 @@ use crate::sink::EventSink;
 use crate::tokens::TokenCache;
 use crate::workload::TrustDomains;
 
-pub use self::http::HttpRequest;
+pub use self::http::{Fields, HttpRequest};
 pub use self::record::RequestFacts;
 
 mod check;

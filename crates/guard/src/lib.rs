@@ -31,7 +31,7 @@
 )]
 
 pub use self::config::{GuardConfig, GuardConfigError, MethodScopes, NonceRule, Route};
-pub use self::guard::{Guard, HttpRequest, NONCE_LIFETIME, ReadinessCheck, RequestFacts};
+pub use self::guard::{Fields, Guard, HttpRequest, NONCE_LIFETIME, ReadinessCheck, RequestFacts};
 pub use self::keys::IssuerConfig;
 pub use self::replay::{ReplayConfig, ReplayMode};
 #[cfg(any(test, feature = "test-util"))]

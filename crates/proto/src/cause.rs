@@ -162,9 +162,9 @@ causes! {
     TokenClaimInvalid "token.claim.invalid", "RFC 9068 section 2.2", "the access token misses a required claim or has one of the wrong type",
         "see which claim; if the issuer never sends it, allow that in its configuration";
     TokenCnfInvalid "token.cnf.invalid", "RFC 7800 section 3.1", "the access token's `cnf` is malformed or names no known method",
-        "the issuer must put `jkt` into `cnf`";
+        "the issuer must put `jkt`, `jwk` or `x5t#S256` into `cnf`";
     TokenCnfUnsupported "token.cnf.unsupported", "RFC 7800 section 3.1", "the access token is bound by a method this route does not check",
-        "use a token bound by DPoP (`cnf.jkt`)";
+        "use a token bound by DPoP (`cnf.jkt`) or mutual TLS (`cnf.x5t#S256`)";
     TokenCritical "token.critical", "RFC 7515 section 4.1.11", "the access token's header demands an extension (`crit` or `b64`)",
         "the issuer must not use critical extensions";
     TokenExpired "token.expired", "RFC 9068 section 4", "the access token has expired",
@@ -177,6 +177,10 @@ causes! {
         "get a new token; check the issuer's JWKS";
     TokenMalformed "token.malformed", "RFC 9068 section 4", "the access token is not one well-formed compact JWT",
         "send the token exactly as the issuer returned it";
+    TokenMethodMismatch "token.method.mismatch", "RFC 7800 section 3.1", "the request proves possession by a method the access token is not bound by",
+        "present the token the way its `cnf` says: `jkt` with DPoP, `x5t#S256` with its certificate";
+    TokenMethodRefused "token.method.refused", "Keybound route policy", "this route does not take tokens bound by this method",
+        "get a token bound by a method the route takes, or add the method to `binding_methods`";
     TokenNotYetValid "token.not_yet_valid", "RFC 7519 section 4.1.5", "the access token is not valid yet",
         "check the clocks of issuer and resource server";
     TokenSchemeDowngrade "token.scheme.downgrade", "RFC 9449 section 7.2", "a token bound to a key was presented as Bearer",

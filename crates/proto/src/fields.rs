@@ -3,8 +3,8 @@
 //! The methods that sign header fields (RFC 9421) need fields nobody can name in
 //! advance, so they ask for them by name. This module parses nothing.
 
-/// Header fields that can be asked for by name.
-pub trait FieldLines {
+/// Header fields that can be asked for by name, also while a check waits on another thread.
+pub trait FieldLines: Sync {
     /// The values of all field lines with this lower-case name, in the order received, as the
     /// bytes between the colon and the line's end. Empty if there is none.
     fn lines<'s>(&'s self, name: &str) -> Vec<&'s [u8]>;

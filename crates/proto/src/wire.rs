@@ -200,6 +200,8 @@ fn kind(cause: Cause, role: Role) -> Kind {
         | Cause::TokenKeyMismatch
         | Cause::TokenKeyUnknown
         | Cause::TokenMalformed
+        | Cause::TokenMethodMismatch
+        | Cause::TokenMethodRefused
         | Cause::TokenNotYetValid
         | Cause::TokenRevoked
         | Cause::TokenSchemeDowngrade

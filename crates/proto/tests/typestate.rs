@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
+use keybound_proto::binding::BindingMethods;
 use keybound_proto::dpop::{NonceKey, NoncePolicy, NonceRole, ProofRequest, signing_input};
 use keybound_proto::jose::{Algorithm, AlgorithmSet, PublicKey};
 use keybound_proto::time::UnixTime;
@@ -13,8 +14,8 @@ use keybound_proto::token::{
 };
 use keybound_proto::uri::Htu;
 use keybound_proto::verify::{
-    HeaderField, NotRevoked, Presented, Profile, ProofPresented, Received, Recorded, ReplayHashKey,
-    Requirements, RevocationQuery, Unjudged, Verified, begin_proof,
+    HeaderField, Message, NotRevoked, Presented, Profile, ProofPresented, Received, Recorded,
+    ReplayHashKey, Requirements, RevocationQuery, Unjudged, Verified, begin_proof,
 };
 use keybound_proto::{Cause, Rejection};
 
@@ -121,6 +122,7 @@ fn with_other_token(
         issuers: None,
         scopes: &[],
         nonce_clients: &[],
+        methods: BindingMethods::ALL,
     };
     on_route(key, jti, token, verified, &requirements)
 }
@@ -140,6 +142,7 @@ fn on_route<'r>(
         target: &target,
         authorization: HeaderField::One(authorization.as_bytes()),
         proof: HeaderField::One(proof.as_bytes()),
+        message: Message::default(),
     };
     let nonces = nonces();
     let policy = NoncePolicy {
@@ -157,7 +160,7 @@ fn verified(key: &Key, token: &str) -> Verified {
     let unjudged = unjudged(key, "v", token).unwrap();
     let not_revoked = NotRevoked::assertion(&unjudged.revocation_query());
     let unredeemed = unjudged.judge(&not_revoked, &replay).unwrap();
-    let recorded = Recorded::assertion(unredeemed.replay_query());
+    let recorded = unredeemed.replay_query().map(Recorded::assertion);
     unredeemed.redeem(recorded).unwrap()
 }
 
@@ -179,6 +182,7 @@ fn a_route_takes_tokens_of_its_issuers_only() {
             issuers: Some(issuers),
             scopes: &[],
             nonce_clients: &[],
+            methods: BindingMethods::ALL,
         };
         on_route(&key, "j", &token, verified_token(&token), &requirements).map(drop)
     };
@@ -202,6 +206,7 @@ fn a_client_that_must_use_nonces_is_held_to_it() {
             issuers: None,
             scopes: &[],
             nonce_clients: clients,
+            methods: BindingMethods::ALL,
         };
         on_route(&key, "j", &token, verified_token(&token), &requirements).map(drop)
     };
@@ -221,6 +226,7 @@ fn a_known_token_is_believed_for_its_own_text_only() {
         target: &target,
         authorization: HeaderField::One(b"DPoP not-a-token"),
         proof: HeaderField::One(proof.as_bytes()),
+        message: Message::default(),
     };
     let (nonces, profile) = (nonces(), Profile::default());
     let policy = NoncePolicy {
@@ -241,7 +247,8 @@ fn another_tokens_revocation_answer_is_refused() {
     let (token, other) = (token_for(&key, "tok_1"), token_for(&key, "tok_2"));
     let query = RevocationQuery {
         token: verified_token(&other),
-        jkt: key.public().thumbprint(),
+        jkt: Some(key.public().thumbprint()),
+        certificate: None,
     };
     let replay = ReplayHashKey::new(&[1; 32]);
     let refused = unjudged(&key, "j", &token)
@@ -251,7 +258,8 @@ fn another_tokens_revocation_answer_is_refused() {
     assert_eq!(refused.cause(), Cause::TokenRevoked);
     let query = RevocationQuery {
         token: verified_token(&token),
-        jkt: Key::new(2).public().thumbprint(),
+        jkt: Some(Key::new(2).public().thumbprint()),
+        certificate: None,
     };
     let refused = unjudged(&key, "j", &token)
         .unwrap()
@@ -272,9 +280,9 @@ fn another_proofs_record_is_refused() {
     };
     let another_jti = ready("other", &replay).replay_query();
     let another_secret = ready("mine", &foreign).replay_query();
-    for other in [another_jti, another_secret] {
+    for other in [another_jti, another_secret, None] {
         let refused = ready("mine", &replay)
-            .redeem(Recorded::assertion(other))
+            .redeem(other.map(Recorded::assertion))
             .unwrap_err();
         assert_eq!(refused.cause(), Cause::DpopReplayed);
         assert!(
@@ -379,6 +387,7 @@ fn sc_311_nothing_shows_a_token_or_a_proof_in_debug() {
         target: &target,
         authorization: HeaderField::One(authorization.as_bytes()),
         proof: HeaderField::One(proof.as_bytes()),
+        message: Message::default(),
     };
     let nonces = nonces();
     let policy = NoncePolicy {

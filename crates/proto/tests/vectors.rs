@@ -5,6 +5,8 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use keybound_proto::binding::{BindingMethod, BindingMethods};
+use keybound_proto::certificate::PeerCertificate;
 use keybound_proto::dpop::{NonceKey, NoncePolicy, NonceRole, ProofWindow};
 use keybound_proto::jose::{Algorithm, AlgorithmSet, PublicKey};
 use keybound_proto::time::UnixTime;
@@ -12,8 +14,8 @@ use keybound_proto::token::assertion::{AssertionRules, ClientKey, UnverifiedAsse
 use keybound_proto::token::{AccessToken, IssuerRules, Leniency};
 use keybound_proto::uri::Htu;
 use keybound_proto::verify::{
-    HeaderField, NotRevoked, Presented, Profile, Received, Recorded, ReplayHashKey, Requirements,
-    Verified,
+    HeaderField, Message, NotRevoked, Presented, Profile, Received, Recorded, ReplayHashKey,
+    Requirements, Verified,
 };
 use keybound_proto::{Cause, Rejection, base64url};
 use serde_json::Value;
@@ -133,11 +135,19 @@ impl Server {
                     .map(|(_, value)| value.as_bytes()),
             )
         };
+        let certificate = vector["certificate"].as_str().map(|text| {
+            let der = base64url::decode(text.as_bytes()).unwrap();
+            PeerCertificate::from_der(&der, Vec::new()).unwrap()
+        });
         let presented = Presented {
             method: request["method"].as_str().unwrap(),
             target: &target,
             authorization: field("authorization"),
             proof: field("dpop"),
+            message: Message {
+                certificate: certificate.as_ref(),
+                ..Message::default()
+            },
         };
         let nonces = NoncePolicy {
             key: &self.nonces,
@@ -158,13 +168,23 @@ impl Server {
             issuers: None,
             scopes: &self.scopes,
             nonce_clients: &[],
+            methods: methods(vector),
         };
         let unjudged = unkeyed.with_token(token, &requirements, now)?;
         let not_revoked = NotRevoked::assertion(&unjudged.revocation_query());
         let unredeemed = unjudged.judge(&not_revoked, &self.replay)?;
-        let recorded = Recorded::assertion(unredeemed.replay_query());
+        let recorded = unredeemed.replay_query().map(Recorded::assertion);
         unredeemed.redeem(recorded)
     }
+}
+
+/// The methods the vector's route takes; every one, unless it says otherwise.
+fn methods(vector: &Value) -> BindingMethods {
+    let Some(names) = vector["binding_methods"].as_array() else {
+        return BindingMethods::ALL;
+    };
+    let method = |name: &Value| BindingMethod::from_name(&text(name)).unwrap();
+    BindingMethods::of(&names.iter().map(method).collect::<Vec<_>>())
 }
 
 fn id(result: &Result<impl Sized, Rejection>) -> &'static str {

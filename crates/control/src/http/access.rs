@@ -79,6 +79,7 @@ impl Gate {
         let original = head.extensions.get::<OriginalUri>();
         let uri = original.map_or(&head.uri, |OriginalUri(uri)| uri);
         let presented = HttpRequest {
+            certificate: head.extensions.get(),
             method: &head.method,
             path_and_query: uri.path_and_query().map_or("", |path| path.as_str()),
             headers: &head.headers,
@@ -110,10 +111,12 @@ impl Gate {
         let mut event = Event::new(&random, now_ms, node, EventKind::RequestRefused)
             .with_cause(rejection.cause().id())
             .with_token_sha256(token.hash().to_hex())
-            .with_jkt(verified.jkt().to_string())
             .with_issuer(token.issuer())
             .with_identity(token.subject())
             .with_request_id(call.request_id());
+        if let Some(jkt) = verified.jkt() {
+            event = event.with_jkt(jkt.to_string());
+        }
         if let Some(token_id) = token.token_id() {
             event = event.with_token_id(token_id);
         }

@@ -202,7 +202,7 @@ impl Store {
             token_hash: Some(&query.token.hash()),
             token_id: query.token.token_id(),
             subject: query.token.subject(),
-            jkt: Some(&query.jkt),
+            jkt: query.jkt.as_ref(),
         })
     }
 

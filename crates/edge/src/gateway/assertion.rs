@@ -176,7 +176,9 @@ fn set_plain(headers: &mut HeaderMap, caller: &Verified) {
     };
     set(SUBJECT, token.subject());
     set(SCOPE, token.scope());
-    set(JKT, &caller.jkt().to_string());
+    if let Some(jkt) = caller.jkt() {
+        set(JKT, &jkt.to_string());
+    }
     if let Some(client_id) = token.client_id() {
         set(CLIENT_ID, client_id);
     }

@@ -5,7 +5,7 @@ use keybound_guard::RequestFacts;
 use keybound_proto::cause::Cause;
 use keybound_proto::rejection::Rejection;
 use keybound_proto::uri::Htu;
-use keybound_proto::verify::{HeaderField, Permitted, Presented, Verified};
+use keybound_proto::verify::{HeaderField, Message, Permitted, Presented, Verified};
 use tokio::sync::watch;
 
 use super::assertion::{Audience, Target, set_identity};
@@ -83,6 +83,7 @@ impl Inner {
             target,
             authorization: HeaderField::Absent,
             proof: HeaderField::Absent,
+            message: Message::default(),
         };
         let peer = facts.peer.map(|peer| peer.to_string());
         let recorded = RequestFacts {

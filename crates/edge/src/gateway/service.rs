@@ -13,11 +13,11 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE};
 use http::{HeaderMap, Method, Request, Response};
-use keybound_guard::RequestFacts;
+use keybound_guard::{Fields, RequestFacts};
 use keybound_proto::cause::Cause;
 use keybound_proto::rejection::Rejection;
 use keybound_proto::uri::{Htu, request_target};
-use keybound_proto::verify::{HeaderField, Permitted, Presented, RouteOff};
+use keybound_proto::verify::{HeaderField, Message, Permitted, Presented, RouteOff};
 use tower_service::Service;
 
 use super::cors::Cors;
@@ -217,6 +217,12 @@ impl Inner {
             target,
             authorization: field("authorization"),
             proof: field("dpop"),
+            message: Message {
+                certificate: request.extensions().get(),
+                origin: Some(&self.url),
+                request_target: target_of(request),
+                fields: &Fields(request.headers()),
+            },
         };
         let peer = facts.peer.map(|peer| peer.to_string());
         let recorded = RequestFacts {

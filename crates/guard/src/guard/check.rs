@@ -66,10 +66,14 @@ impl Inner {
             .check(&unjudged.revocation_query())
             .map_err(|cause| about(cause, unjudged.token()))?;
         let unredeemed = unjudged.judge(&not_revoked, &self.replay_key)?;
-        let recorded = self
-            .replay
-            .insert(unredeemed.replay_query(), nonces.epoch, now)
-            .map_err(|refusal| about(refusal.cause(), unredeemed.token()))?;
+        let recorded = match unredeemed.replay_query() {
+            None => None,
+            Some(query) => {
+                let inserted = self.replay.insert(query, nonces.epoch, now);
+                let refused = |cause| about(cause, unredeemed.token());
+                Some(inserted.map_err(|refusal| refused(refusal.cause()))?)
+            }
+        };
         unredeemed.redeem(recorded)
     }
 
@@ -117,6 +121,7 @@ impl Inner {
             issuers: route.issuers.as_deref(),
             scopes,
             nonce_clients: route.nonce.clients(),
+            methods: route.methods,
         };
         unkeyed.with_token(token, &requirements, self.clock.now())
     }

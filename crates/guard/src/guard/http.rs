@@ -1,11 +1,15 @@
 //! The guard for requests as the `http` crate describes them.
 
+use std::fmt;
+
 use ::http::header::{AUTHORIZATION, HeaderMap, HeaderName};
 use keybound_proto::Rejection;
 use keybound_proto::cause::Cause;
+use keybound_proto::certificate::PeerCertificate;
+use keybound_proto::fields::FieldLines;
 use keybound_proto::uri::request_target::{self, AmbiguousTarget};
 use keybound_proto::uri::{Htu, Origin, UriError};
-use keybound_proto::verify::{HeaderField, Presented, Verified};
+use keybound_proto::verify::{HeaderField, Message, Presented, Verified};
 
 use super::{Guard, RequestFacts};
 use crate::config::Route;
@@ -22,6 +26,26 @@ pub struct HttpRequest<'a> {
     pub path_and_query: &'a str,
     /// The header fields.
     pub headers: &'a HeaderMap,
+    /// The client certificate of the connection, if it has one.
+    pub certificate: Option<&'a PeerCertificate>,
+}
+
+/// Header fields as the `http` crate keeps them, as verification reads them.
+#[derive(Clone, Copy)]
+pub struct Fields<'a>(pub &'a HeaderMap);
+
+impl FieldLines for Fields<'_> {
+    fn lines<'s>(&'s self, name: &str) -> Vec<&'s [u8]> {
+        let values = self.0.get_all(name).into_iter();
+        values.map(AsRef::as_ref).collect()
+    }
+}
+
+impl fmt::Debug for Fields<'_> {
+    /// Values of fields may be credentials and are not shown.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Fields({})", self.0.len())
+    }
 }
 
 impl Guard {
@@ -55,6 +79,12 @@ impl Guard {
             target: &target,
             authorization: field(&AUTHORIZATION),
             proof: field(&DPOP),
+            message: Message {
+                certificate: request.certificate,
+                origin: Some(origin),
+                request_target: request.path_and_query,
+                fields: &Fields(request.headers),
+            },
         };
         self.check_with(&presented, route, facts).await
     }

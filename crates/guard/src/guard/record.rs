@@ -118,8 +118,8 @@ impl Inner {
 
 fn outcome_of(rejection: &Rejection) -> Outcome {
     match rejection.token() {
-        Some(token) if token.confirmation().jkt().is_some() => Outcome::RefusedBound,
-        Some(_) => Outcome::RefusedUnbound,
+        Some(token) if token.confirmation().is_unbound() => Outcome::RefusedUnbound,
+        Some(_) => Outcome::RefusedBound,
         None => Outcome::RefusedUnknown,
     }
 }

@@ -100,9 +100,10 @@ impl Caller {
         self.token().subject()
     }
 
-    /// The key whose possession was proven.
+    /// The key whose possession was proven; for a certificate, the certificate's key, `None` if
+    /// its kind has no thumbprint here.
     #[must_use]
-    pub fn jkt(&self) -> Jkt {
+    pub fn jkt(&self) -> Option<Jkt> {
         self.verified.jkt()
     }
 }

@@ -83,6 +83,7 @@ impl Shared {
         let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
         let peer = peer.map(|ConnectInfo(address)| address.to_string());
         let request = HttpRequest {
+            certificate: parts.extensions.get(),
             method: &parts.method,
             path_and_query: path_and_query(&parts.uri, &parts.extensions),
             headers: &parts.headers,

@@ -58,7 +58,8 @@ impl Entries {
         }
         let bound_to = token.confirmation().jkt();
         let by_bound_key = bound_to.and_then(|jkt| self.keys.get(&jkt));
-        if is_live(self.keys.get(&query.jkt)) || is_live(by_bound_key) {
+        let by_proven_key = query.jkt.and_then(|jkt| self.keys.get(&jkt));
+        if is_live(by_proven_key) || is_live(by_bound_key) {
             return Some(Cause::KeyLocked);
         }
         let by_identity = self.identities.find(token.issuer(), token.subject());

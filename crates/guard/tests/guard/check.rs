@@ -340,7 +340,7 @@ async fn good_request_is_accepted_and_names_its_caller() {
         let proof = world.proof_with(&token, |proof| proof.key = Arc::clone(&holder));
         let verified = world.send(&token, &proof).await.unwrap();
         assert_eq!(verified.token().subject(), "agent-7");
-        assert_eq!(verified.token().confirmation().jkt(), Some(verified.jkt()));
+        assert_eq!(verified.token().confirmation().jkt(), verified.jkt());
     }
     assert_eq!(world.issuer.fetches(), 1);
 }

@@ -7,7 +7,7 @@ use keybound_proto::jose::{Algorithm, Signer as _};
 use keybound_proto::time::UnixTime;
 use keybound_proto::token::TokenHash;
 use keybound_proto::uri::Htu;
-use keybound_proto::verify::{HeaderField, Presented};
+use keybound_proto::verify::{HeaderField, Message, Presented};
 use serde_json::json;
 
 use crate::support::{NOW, TARGET, World, check, key, sign};
@@ -56,6 +56,7 @@ async fn a_request_withheld_after_its_check_is_recorded_too() {
         target: &target,
         authorization: HeaderField::Absent,
         proof: HeaderField::Absent,
+        message: Message::default(),
     };
     let facts = RequestFacts {
         request_id: Some("req_late"),
@@ -177,6 +178,7 @@ async fn event_names_clock_skew_request_and_peer() {
         target: &target,
         authorization: HeaderField::One(authorization.as_bytes()),
         proof: HeaderField::One(proof.as_bytes()),
+        message: Message::default(),
     };
     let facts = RequestFacts {
         request_id: Some("req_7"),

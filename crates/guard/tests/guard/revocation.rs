@@ -268,11 +268,12 @@ async fn key_is_locked_whether_it_was_proven_or_is_the_tokens() {
     let world = World::start().await;
     let token = world.token();
     let verified = world.send(&token, &world.proof(&token)).await.unwrap();
-    let bound = verified.jkt();
+    let bound = verified.jkt().unwrap();
     let proven = key(Algorithm::EdDsa).public_key().thumbprint();
     let query = RevocationQuery {
         token: Arc::clone(verified.token()),
-        jkt: proven,
+        jkt: Some(proven),
+        certificate: None,
     };
     let view = world.guard.revocations();
     assert_eq!(view.contains(&query), None);

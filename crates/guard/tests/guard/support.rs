@@ -22,7 +22,7 @@ use keybound_proto::jose::{Algorithm, Signer, SigningInput};
 use keybound_proto::time::{Clock as _, ManualClock, UnixTime};
 use keybound_proto::token::TokenHash;
 use keybound_proto::uri::{HttpUrl, Htu};
-use keybound_proto::verify::{HeaderField, Presented, Verified};
+use keybound_proto::verify::{HeaderField, Message, Presented, Verified};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 
@@ -334,6 +334,7 @@ pub(crate) async fn check(
         proof: proof.map_or(HeaderField::Absent, |proof| {
             HeaderField::One(proof.as_bytes())
         }),
+        message: Message::default(),
     };
     guard.check(&presented, route).await
 }

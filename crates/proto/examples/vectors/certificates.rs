@@ -29,7 +29,7 @@ fn pair() -> KeyPair {
         .expect("a seed of 32 bytes")
 }
 
-fn named(common_name: &str) -> CertificateParams {
+pub(crate) fn named(common_name: &str) -> CertificateParams {
     let mut params = CertificateParams::default();
     params.serial_number = Some(SerialNumber::from(7_u64));
     params.not_before = rcgen::date_time_ymd(2027, 1, 14);
@@ -41,7 +41,7 @@ fn named(common_name: &str) -> CertificateParams {
     params
 }
 
-fn der(params: &CertificateParams) -> Vec<u8> {
+pub(crate) fn der(params: &CertificateParams) -> Vec<u8> {
     let certificate = params.self_signed(&pair()).expect("a certificate");
     certificate.der().to_vec()
 }

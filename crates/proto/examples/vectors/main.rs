@@ -42,7 +42,8 @@ fn requests() -> Value {
         },
         "server": make::server(),
         "groups": [proofs::form(), proofs::key(), proofs::target(), proofs::freshness(),
-                   proofs::binding(), tokens::form(), tokens::claim_rules(), tokens::confirmation()],
+                   proofs::binding(), tokens::form(), tokens::claim_rules(), tokens::confirmation(),
+                   tokens::certificates()],
     })
 }
 

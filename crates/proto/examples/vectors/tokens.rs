@@ -1,7 +1,11 @@
 //! Vectors about the access token: form, claims, confirmation.
 
+use keybound_proto::base64url;
+use keybound_proto::certificate::{CertificateThumbprint, PeerCertificate};
+use keybound_proto::token::RENEWAL;
 use serde_json::{Value, json};
 
+use crate::certificates;
 use crate::make::{
     NOW, Who, jws, jws_of, request, token, token_claims, token_header, token_vector, with,
 };
@@ -200,6 +204,9 @@ pub(crate) fn claim_rules() -> Value {
     json!({"name": "token claims", "section": "RFC 9068 sections 2.2 and 4", "vectors": claims_group()})
 }
 
+/// The thumbprint of the certificate in RFC 8705 Appendix A.
+const X5T: &str = "A4DtL2JmUMhAsvJj5tKyn64SqzmuXbMrJa0n761y5v0";
+
 /// RFC 7800 section 3.1; SC-112, SC-118.
 pub(crate) fn confirmation() -> Value {
     let jkt = crate::make::jkt(Who::Agent);
@@ -211,6 +218,11 @@ pub(crate) fn confirmation() -> Value {
         &with(token_claims(), &json!({"cnf": null})),
         Who::Issuer,
     );
+    let by_certificate = jws(
+        &token_header(),
+        &with(token_claims(), &json!({"cnf": {"x5t#S256": X5T}})),
+        Who::Issuer,
+    );
     json!({"name": "confirmation", "section": "RFC 7800 section 3.1", "vectors": [
         cnf("cnf-absent", "an unbound token with scheme DPoP (SC-112)", "token.unbound", Value::Null),
         request("cnf-absent-bearer", "token", "an unbound token as Bearer", "token.unbound",
@@ -220,10 +232,76 @@ pub(crate) fn confirmation() -> Value {
         cnf("cnf-string", "not an object", "token.cnf.invalid", json!("x")),
         cnf("cnf-jkt-number", "jkt as a number", "token.cnf.invalid", json!({"jkt": 1})),
         cnf("cnf-jkt-padded", "jkt with padding", "token.cnf.invalid", json!({"jkt": format!("{jkt}=")})),
-        cnf("cnf-certificate", "bound to a certificate as well (SC-118)", "token.cnf.unsupported",
+        cnf("cnf-certificate-malformed", "x5t#S256 that is no thumbprint", "token.cnf.invalid",
             json!({"jkt": jkt, "x5t#S256": "x"})),
-        cnf("cnf-jwk", "bound by jwk", "token.cnf.unsupported", json!({"jwk": {}})),
+        cnf("cnf-certificate", "bound to a certificate as well, and the connection has none (SC-118)",
+            "certificate.absent", json!({"jkt": jkt, "x5t#S256": X5T})),
+        cnf("cnf-certificate-proof", "bound to a certificate alone, presented with a proof", "token.method.mismatch",
+            json!({"x5t#S256": X5T})),
+        request("cnf-certificate-bearer", "binding", "bound to a certificate, and the connection has none (SC-160)",
+            "certificate.absent", &[("Authorization", &format!("Bearer {by_certificate}"))]),
+        cnf("cnf-two-keys", "jkt beside jwk: cnf names one key", "token.cnf.invalid",
+            json!({"jkt": jkt, "jwk": crate::make::jwk(Who::Agent)})),
+        cnf("cnf-jwk", "a jwk that is no key", "token.cnf.invalid", json!({"jwk": {}})),
+        cnf("cnf-jwk-proof", "bound by jwk, presented with a proof", "token.method.mismatch",
+            json!({"jwk": crate::make::jwk(Who::Agent)})),
+        cnf("cnf-unsupported", "names a registered method nobody checks here", "token.cnf.unsupported",
+            json!({"jkt": jkt, "jku": "https://auth.example.com/jwks"})),
+        with(token_vector("method-refused", "binding", "the route takes certificates only", "token.method.refused", &token()),
+            &json!({"binding_methods": ["mtls"]})),
         cnf("cnf-extra", "an unregistered member beside jkt is ignored (SC-118)", "ok", json!({"jkt": jkt, "x": 1})),
         token_vector("cnf-good", "positive", "bound to the key of the proof", "ok", &token()),
+    ]})
+}
+
+/// RFC 8705 section 3; SC-160. `certificate` is the one of the TLS connection, in base64url of DER.
+pub(crate) fn certificates() -> Value {
+    let own = certificates::der(&certificates::named("batch"));
+    let other = certificates::der(&certificates::named("other"));
+    let thumbprint = |der: &[u8]| CertificateThumbprint::of(der).to_string();
+    let bound = |cnf: Value| {
+        jws(
+            &token_header(),
+            &with(token_claims(), &json!({"cnf": cnf})),
+            Who::Issuer,
+        )
+    };
+    let over =
+        |vector: Value, der: &[u8]| with(vector, &json!({"certificate": base64url::encode(der)}));
+    let bearer = |id: &str, flag: &str, comment: &str, expect: &str, token: &str| {
+        request(
+            id,
+            flag,
+            comment,
+            expect,
+            &[("Authorization", &format!("Bearer {token}"))],
+        )
+    };
+    let by_own = bound(json!({"x5t#S256": thumbprint(&own)}));
+    let by_both = bound(json!({"jkt": crate::make::jkt(Who::Agent), "x5t#S256": thumbprint(&own)}));
+    let by_old = bound(json!({"x5t#S256": X5T}));
+    let spki = PeerCertificate::from_der(&own, Vec::new())
+        .expect("a certificate of our own")
+        .spki_thumbprint()
+        .to_string();
+    let renewable = |spki: &str| bound(json!({"x5t#S256": X5T, RENEWAL: {"spki": spki}}));
+    json!({"name": "certificates", "section": "RFC 8705 section 3", "vectors": [
+        over(bearer("certificate-other", "binding", "another certificate (SC-160)", "certificate.mismatch", &by_own), &other),
+        over(bearer("certificate-renewed", "binding", "a renewed certificate of the same key, strict rule (SC-176)",
+            "certificate.mismatch", &by_old), &own),
+        over(bearer("certificate-renewal-key", "binding", "a renewed certificate of another key", "certificate.mismatch",
+            &renewable(X5T)), &own),
+        over(token_vector("certificate-both-other", "binding", "good proof, another certificate (SC-118)",
+            "certificate.mismatch", &by_both), &other),
+        over(bearer("certificate-both-no-proof", "binding", "good certificate, no proof (SC-118)",
+            "token.scheme.downgrade", &by_both), &own),
+        over(bearer("certificate-unbound", "token", "a certificate beside a token that is not bound", "token.unbound",
+            &bound(Value::Null)), &own),
+        over(bearer("certificate-no-help", "binding", "a certificate beside a token bound to a key",
+            "token.scheme.downgrade", &token()), &own),
+        over(bearer("certificate-good", "positive", "the token's certificate", "ok", &by_own), &own),
+        over(bearer("certificate-renewal-good", "positive", "a renewed certificate of the same key, where the token allows it",
+            "ok", &renewable(&spki)), &own),
+        over(token_vector("certificate-both-good", "positive", "proof and certificate", "ok", &by_both), &own),
     ]})
 }

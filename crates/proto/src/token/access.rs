@@ -228,7 +228,7 @@ impl AccessToken {
             issued_at: claims.issued_at,
             expires_at: claims.expires_at,
             not_before: claims.not_before,
-            confirmation: Confirmation::Key(claims.key.key().thumbprint()),
+            confirmation: Confirmation::to_key(claims.key.key().clone()),
             kid: claims.kid,
             workload_key: Some(claims.key),
         }
@@ -304,8 +304,8 @@ impl AccessToken {
 
     /// `cnf`.
     #[must_use]
-    pub const fn confirmation(&self) -> Confirmation {
-        self.confirmation
+    pub const fn confirmation(&self) -> &Confirmation {
+        &self.confirmation
     }
 
     /// The `kid` of the issuer key that signed the token.

@@ -12,7 +12,7 @@ use super::{AccessToken, MAX_TIME};
 use crate::jose::{Algorithm, AlgorithmSet, Jkt, Jws, PublicKey, SigningInput};
 use crate::json_text::ObjectText;
 use crate::time::UnixTime;
-use crate::verify::Verified;
+use crate::verify::{Possession, Verified};
 
 /// The request header that carries the assertion.
 pub const HEADER: &str = "keybound-assertion";
@@ -56,9 +56,7 @@ pub fn signing_input(
         .string("alg", algorithm.name())
         .string("kid", request.kid)
         .finish();
-    let cnf = ObjectText::new()
-        .string("jkt", &caller.jkt().to_string())
-        .finish();
+    let possession = caller.possession();
     let claims = ObjectText::new()
         .string("iss", request.gateway)
         .string("aud", request.upstream)
@@ -67,8 +65,8 @@ pub fn signing_input(
         .string("scope", token.scope())
         .string("token_issuer", token.issuer())
         .optional_string("token_id", token.token_id())
-        .string("binding", "dpop")
-        .raw("cnf", &cnf)
+        .string("binding", possession.method().name())
+        .raw("cnf", &confirmation(possession))
         .unsigned("iat", request.now.as_secs())
         .unsigned("exp", expires_at.as_secs());
     let claims = match request.request {
@@ -76,6 +74,16 @@ pub fn signing_input(
         None => claims,
     };
     (SigningInput::new(&header, &claims.finish()), expires_at)
+}
+
+/// What was proven: the key, the certificate, or both.
+fn confirmation(possession: Possession) -> String {
+    let jkt = possession.jkt().map(|jkt| jkt.to_string());
+    let certificate = possession.certificate().map(|thumb| thumb.to_string());
+    ObjectText::new()
+        .optional_string("jkt", jkt.as_deref())
+        .optional_string("x5t#S256", certificate.as_deref())
+        .finish()
 }
 
 /// What an upstream learns from a verified assertion.

@@ -15,7 +15,7 @@ mod mint;
 
 pub use self::access::{AccessToken, IssuerRules, Leniency, TokenQuery, UnverifiedToken};
 pub(crate) use self::access::{ForThisResource, ValidNow, WorkloadClaims};
-pub use self::confirmation::Confirmation;
+pub use self::confirmation::{CertificateBinding, Confirmation, KeyBinding, RENEWAL, Renewal};
 pub use self::hash::TokenHash;
 pub(crate) use self::mint::ProvenKey;
 pub use self::mint::{

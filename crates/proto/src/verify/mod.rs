@@ -20,12 +20,14 @@
 //!
 //! [`AccessToken`]: crate::token::AccessToken
 
+mod possession;
 mod presented;
 mod proof_only;
 mod replay;
 mod request;
 
-pub use self::presented::{HeaderField, Presented};
+pub use self::possession::{CertificateRule, Possession};
+pub use self::presented::{HeaderField, Message, Presented};
 pub use self::proof_only::{ProofPresented, UnredeemedProof, begin_proof};
 pub use self::replay::{Recorded, ReplayHashKey, ReplayQuery};
 pub use self::request::{
@@ -62,6 +64,10 @@ impl Default for Profile {
 
 /// What a gateway may forward, and nothing else.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one a request, moved and never kept in numbers; a box would be one allocation a request"
+)]
 pub enum Permitted {
     /// A bound token, with possession proven for this request.
     Bound(Verified),

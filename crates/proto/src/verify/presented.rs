@@ -6,8 +6,10 @@
 use std::fmt;
 
 use crate::cause::Cause;
+use crate::certificate::PeerCertificate;
+use crate::fields::FieldLines;
 use crate::rejection::Rejection;
-use crate::uri::Htu;
+use crate::uri::{Htu, Origin};
 
 /// One header field: how many field lines there were, and the value if one.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -53,6 +55,44 @@ pub struct Presented<'a> {
     pub authorization: HeaderField<'a>,
     /// The `DPoP` field.
     pub proof: HeaderField<'a>,
+    /// What other methods than DPoP look at.
+    pub message: Message<'a>,
+}
+
+/// The rest of a request and of the connection it came on. The default has nothing of it, so
+/// that only a DPoP proof can show possession.
+#[derive(Clone, Copy)]
+pub struct Message<'a> {
+    /// The client certificate of the TLS connection, its possession proven by the handshake.
+    /// Never one that a header names, unless a trusted terminator wrote that header.
+    pub certificate: Option<&'a PeerCertificate>,
+    /// The configured public origin, of which `target` was built.
+    pub origin: Option<&'a Origin>,
+    /// Path and query as received.
+    pub request_target: &'a str,
+    /// Every header field.
+    pub fields: &'a dyn FieldLines,
+}
+
+impl Default for Message<'_> {
+    fn default() -> Self {
+        Self {
+            certificate: None,
+            origin: None,
+            request_target: "",
+            fields: &(),
+        }
+    }
+}
+
+impl fmt::Debug for Message<'_> {
+    /// Header fields carry credentials and are not shown.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Message")
+            .field("certificate", &self.certificate)
+            .field("origin", &self.origin)
+            .finish_non_exhaustive()
+    }
 }
 
 /// The authorization schemes that carry access tokens.

@@ -4,17 +4,18 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::Profile;
+use super::possession::{Possession, Proven, Shown, prove};
 use super::presented::{Presented, Scheme, credentials, proof_text};
 use super::replay::{Recorded, ReplayHashKey, ReplayQuery};
+use crate::binding::BindingMethods;
 use crate::cause::Cause;
-use crate::dpop::proof::{Ath, ProofRules};
+use crate::certificate::{CertificateThumbprint, PeerCertificate};
+use crate::dpop::proof::ProofRules;
 use crate::dpop::{NoncePolicy, Proof, ProofWindow};
-use crate::jose::{Jkt, SignatureValid};
+use crate::jose::Jkt;
 use crate::rejection::Rejection;
 use crate::time::UnixTime;
-use crate::token::{
-    AccessToken, ForThisResource, ProvenKey, SenderConstraint, TokenHash, UnverifiedToken, ValidNow,
-};
+use crate::token::{AccessToken, ForThisResource, TokenHash, UnverifiedToken, ValidNow};
 
 /// Headers whose form was checked. Wants the answer to "is this token known?", then
 /// [`Received::begin`].
@@ -101,13 +102,15 @@ impl<'a> Received<'a> {
             max_bytes: profile.max_proof_bytes,
             nonces: *nonces,
         };
-        let proof = proof
-            .map(|text| Proof::read(text, &rules, now))
-            .transpose()?;
+        let shown = match proof {
+            Some(text) => Shown::Dpop(Proof::read(text, &rules, now)?),
+            None => Shown::Nothing,
+        };
         Ok(Unkeyed {
             hash: self.hash,
             unverified,
-            proof,
+            shown,
+            certificate: self.presented.message.certificate,
             window: profile.window,
         })
     }
@@ -127,7 +130,8 @@ impl fmt::Debug for Received<'_> {
 pub struct Unkeyed<'a> {
     hash: TokenHash,
     unverified: Option<UnverifiedToken<'a>>,
-    proof: Option<Proof<'a>>,
+    shown: Shown<'a>,
+    certificate: Option<&'a PeerCertificate>,
     window: ProofWindow,
 }
 
@@ -142,6 +146,8 @@ pub struct Requirements<'a> {
     pub scopes: &'a [String],
     /// Clients that must use a nonce although the route does not demand one of all.
     pub nonce_clients: &'a [String],
+    /// How a token taken here may be bound.
+    pub methods: BindingMethods,
 }
 
 impl<'a> Unkeyed<'a> {
@@ -151,8 +157,9 @@ impl<'a> Unkeyed<'a> {
         self.unverified.as_ref()
     }
 
-    /// Checks the token for this route, then `ath`, then that the proof's key is the token's,
-    /// then the proof's signature (RFC 9449 section 7.1).
+    /// Checks the token for this route, then possession of everything its `cnf` names: that the
+    /// proof was made for this token (`ath`), that its key is the token's, the proof's signature
+    /// (RFC 9449 section 7.1), and the connection's certificate (RFC 8705 section 3).
     ///
     /// # Errors
     /// A [`Rejection`] about this token.
@@ -162,12 +169,10 @@ impl<'a> Unkeyed<'a> {
         requirements: &Requirements<'r>,
         now: UnixTime,
     ) -> Result<Unjudged<'r>, Rejection> {
-        let window = self.window;
         match self.prove(&token, requirements, now) {
-            Ok((proof, checked)) => Ok(Unjudged {
+            Ok((proven, checked)) => Ok(Unjudged {
                 token,
-                proof,
-                window,
+                proven,
                 scopes: requirements.scopes,
                 checked,
             }),
@@ -180,61 +185,19 @@ impl<'a> Unkeyed<'a> {
         token: &AccessToken,
         requirements: &Requirements<'_>,
         now: UnixTime,
-    ) -> Result<(ProvenProof, Checked), Rejection> {
+    ) -> Result<(Proven, Checked), Rejection> {
         if token.hash() != self.hash {
             // Another token's verification says nothing about this one.
             return Err(Cause::TokenSignatureInvalid.into());
         }
-        let taken_here = check_issuer(token, requirements.issuers)?;
-        let valid_now = token.check_time(self.window.ahead, now)?;
-        let for_this_resource = token.check_audience(requirements.audience)?;
-        let bound_to = token.confirmation().jkt();
-        let proof = match (self.proof, bound_to) {
-            (None, Some(_)) => return Err(Cause::TokenSchemeDowngrade.into()),
-            (_, None) => return Err(Cause::TokenUnbound.into()),
-            (Some(proof), Some(_)) => proof,
-        };
-        let nonce_held = check_client_nonce(token, &proof, requirements.nonce_clients)?;
-        let made_for_token = check_ath(&proof, self.hash)?;
-        let same_key = check_key(&proof, bound_to)?;
-        let signature = proof.verify_signature()?;
-        let proven = ProvenProof {
-            jkt: proof.jkt(),
-            jti: proof.jti,
-            iat: proof.iat,
-            recent_nonce: proof.nonce.is_some(),
-        };
         let checked = Checked {
-            _taken_here: taken_here,
-            _nonce_held: nonce_held,
-            _valid_now: valid_now,
-            _for_this_resource: for_this_resource,
-            _made_for_token: made_for_token,
-            _same_key: same_key,
-            _signature: signature,
+            _taken_here: check_issuer(token, requirements.issuers)?,
+            _valid_now: token.check_time(self.window.ahead, now)?,
+            _for_this_resource: token.check_audience(requirements.audience)?,
         };
+        let times = (self.window, now);
+        let proven = prove(self.shown, self.certificate, token, requirements, times)?;
         Ok((proven, checked))
-    }
-}
-
-/// What remains of a proof whose signature was verified.
-#[derive(Debug)]
-struct ProvenProof {
-    jkt: Jkt,
-    jti: String,
-    iat: UnixTime,
-    recent_nonce: bool,
-}
-
-impl ProvenProof {
-    /// The keyed hash is the dear part, so this is asked once a request.
-    fn replay_query(&self, window: ProofWindow, key: &ReplayHashKey) -> ReplayQuery {
-        key.query_for_proof(
-            self.jkt,
-            &self.jti,
-            (self.iat, window.end(self.iat)),
-            self.recent_nonce,
-        )
     }
 }
 
@@ -242,27 +205,13 @@ impl ProvenProof {
 #[derive(Debug)]
 struct Checked {
     _taken_here: IssuerTaken,
-    _nonce_held: NonceHeld,
     _valid_now: ValidNow,
     _for_this_resource: ForThisResource,
-    _made_for_token: MadeForToken,
-    _same_key: SameKey,
-    _signature: SignatureValid,
 }
 
 /// Says that the route takes tokens of this issuer.
 #[derive(Debug)]
 struct IssuerTaken(());
-
-/// Says that a client which must use nonces did.
-#[derive(Debug)]
-struct NonceHeld(());
-
-#[derive(Debug)]
-struct MadeForToken(());
-
-#[derive(Debug)]
-struct SameKey(());
 
 #[derive(Debug)]
 struct InScope(());
@@ -276,48 +225,11 @@ fn check_issuer(token: &AccessToken, issuers: Option<&[String]>) -> Result<Issue
     }
 }
 
-fn check_client_nonce(
-    token: &AccessToken,
-    proof: &Proof<'_>,
-    clients: &[String],
-) -> Result<NonceHeld, Rejection> {
-    let demanded = token
-        .client_id()
-        .is_some_and(|client| clients.iter().any(|named| named == client));
-    if demanded && proof.nonce.is_none() {
-        return Err(Cause::DpopNonceAbsent.into());
-    }
-    Ok(NonceHeld(()))
-}
-
-/// RFC 9449 section 4.3 (12), first half.
-fn check_ath(proof: &Proof<'_>, token: TokenHash) -> Result<MadeForToken, Rejection> {
-    match proof.ath {
-        Ath::Absent => Err(Cause::DpopAthAbsent.into()),
-        Ath::Hash(hash) if hash == token => Ok(MadeForToken(())),
-        Ath::Hash(_) | Ath::Malformed => {
-            Err(Rejection::new(Cause::DpopAthMismatch).expected(token.to_ath()))
-        }
-    }
-}
-
-/// RFC 9449 section 4.3 (12), second half.
-fn check_key(proof: &Proof<'_>, bound_to: Option<Jkt>) -> Result<SameKey, Rejection> {
-    match bound_to {
-        Some(jkt) if jkt == proof.jkt() => Ok(SameKey(())),
-        Some(jkt) => Err(Rejection::new(Cause::TokenKeyMismatch)
-            .expected(jkt.to_string())
-            .got(proof.jkt().to_string())),
-        None => Err(Cause::TokenUnbound.into()),
-    }
-}
-
 /// Possession is proven. Wants to know of no revocation, then checks the scope.
 #[derive(Debug)]
 pub struct Unjudged<'r> {
     token: Arc<AccessToken>,
-    proof: ProvenProof,
-    window: ProofWindow,
+    proven: Proven,
     scopes: &'r [String],
     checked: Checked,
 }
@@ -327,15 +239,28 @@ pub struct Unjudged<'r> {
 pub struct RevocationQuery {
     /// The verified token: issuer, handle, hash, identity.
     pub token: Arc<AccessToken>,
-    /// The proven key.
-    pub jkt: Jkt,
+    /// The proven key: the one that signed, else the certificate's.
+    pub jkt: Option<Jkt>,
+    /// The proven certificate.
+    pub certificate: Option<CertificateThumbprint>,
+}
+
+impl RevocationQuery {
+    fn new(token: &Arc<AccessToken>, possession: Possession) -> Self {
+        Self {
+            token: Arc::clone(token),
+            jkt: possession.jkt(),
+            certificate: possession.certificate(),
+        }
+    }
 }
 
 /// The answer "not revoked and not locked" to one [`RevocationQuery`].
 #[derive(Debug)]
 pub struct NotRevoked {
     token: TokenHash,
-    jkt: Jkt,
+    jkt: Option<Jkt>,
+    certificate: Option<CertificateThumbprint>,
 }
 
 impl NotRevoked {
@@ -346,7 +271,14 @@ impl NotRevoked {
         Self {
             token: query.token.hash(),
             jkt: query.jkt,
+            certificate: query.certificate,
         }
+    }
+
+    fn is_about(&self, token: &AccessToken, possession: Possession) -> bool {
+        self.token == token.hash()
+            && self.jkt == possession.jkt()
+            && self.certificate == possession.certificate()
     }
 }
 
@@ -354,10 +286,7 @@ impl Unjudged<'_> {
     /// What to ask the view of revocations.
     #[must_use]
     pub fn revocation_query(&self) -> RevocationQuery {
-        RevocationQuery {
-            token: Arc::clone(&self.token),
-            jkt: self.proof.jkt,
-        }
+        RevocationQuery::new(&self.token, self.proven.possession)
     }
 
     /// The verified token, for refusals that happen between two steps.
@@ -377,14 +306,15 @@ impl Unjudged<'_> {
         not_revoked: &NotRevoked,
         key: &ReplayHashKey,
     ) -> Result<Unredeemed, Rejection> {
-        if not_revoked.token != self.token.hash() || not_revoked.jkt != self.proof.jkt {
+        if !not_revoked.is_about(&self.token, self.proven.possession) {
             return Err(Rejection::new(Cause::TokenRevoked).about(self.token));
         }
         match check_scope(&self.token, self.scopes) {
             Ok(in_scope) => Ok(Unredeemed {
-                query: self.proof.replay_query(self.window, key),
-                jkt: self.proof.jkt,
+                // The keyed hash is the dear part, so this is asked once a request.
+                query: self.proven.replay_query(key),
                 token: self.token,
+                proven: self.proven,
                 checked: self.checked,
                 in_scope,
             }),
@@ -402,20 +332,22 @@ fn check_scope(token: &AccessToken, needed: &[String]) -> Result<InScope, Reject
     }
 }
 
-/// Everything holds. Wants the record that this proof was not used before.
+/// Everything holds. Wants the record that this proof was not used before, where there is a
+/// proof that could be used again.
 #[derive(Debug)]
 pub struct Unredeemed {
     token: Arc<AccessToken>,
-    jkt: Jkt,
-    query: ReplayQuery,
+    proven: Proven,
+    query: Option<ReplayQuery>,
     checked: Checked,
     in_scope: InScope,
 }
 
 impl Unredeemed {
-    /// The record to insert.
+    /// The record to insert. `None` where possession was proven by the connection alone: a TLS
+    /// handshake cannot be replayed.
     #[must_use]
-    pub const fn replay_query(&self) -> ReplayQuery {
+    pub const fn replay_query(&self) -> Option<ReplayQuery> {
         self.query
     }
 
@@ -425,17 +357,18 @@ impl Unredeemed {
         &self.token
     }
 
-    /// Takes the log's answer. A record of another proof is refused.
+    /// Takes the log's answer to [`Unredeemed::replay_query`]. No answer where there was a
+    /// question, or a record of another proof, is refused.
     ///
     /// # Errors
     /// `dpop.replayed` if the record is not this proof's.
-    pub fn redeem(self, recorded: Recorded) -> Result<Verified, Rejection> {
-        if *recorded.query() != self.query {
+    pub fn redeem(self, recorded: Option<Recorded>) -> Result<Verified, Rejection> {
+        if recorded.as_ref().map(Recorded::query) != self.query.as_ref() {
             return Err(Rejection::new(Cause::DpopReplayed).about(self.token));
         }
         Ok(Verified {
-            constraint: SenderConstraint::Dpop(ProvenKey::assertion(self.jkt)),
             token: self.token,
+            proven: self.proven,
             _checked: self.checked,
             _in_scope: self.in_scope,
             _recorded: recorded,
@@ -464,17 +397,17 @@ impl Unredeemed {
 /// ```
 /// use keybound_proto::verify::{Recorded, Unredeemed, Verified};
 /// fn redeem(unredeemed: Unredeemed) -> Option<Verified> {
-///     let recorded = Recorded::assertion(unredeemed.replay_query());
+///     let recorded = unredeemed.replay_query().map(Recorded::assertion);
 ///     unredeemed.redeem(recorded).ok()
 /// }
 /// ```
 #[derive(Debug)]
 pub struct Verified {
     token: Arc<AccessToken>,
-    constraint: SenderConstraint,
+    proven: Proven,
     _checked: Checked,
     _in_scope: InScope,
-    _recorded: Recorded,
+    _recorded: Option<Recorded>,
 }
 
 impl Verified {
@@ -484,24 +417,21 @@ impl Verified {
         &self.token
     }
 
-    /// The key whose possession was proven for this request.
+    /// How possession was proven for this request.
     #[must_use]
-    pub const fn jkt(&self) -> Jkt {
-        self.constraint.jkt()
+    pub const fn possession(&self) -> Possession {
+        self.proven.possession
     }
 
-    /// The witness that possession was proven.
+    /// The key whose possession was proven for this request; see [`Possession::jkt`].
     #[must_use]
-    pub const fn constraint(&self) -> &SenderConstraint {
-        &self.constraint
+    pub const fn jkt(&self) -> Option<Jkt> {
+        self.possession().jkt()
     }
 
     /// The same names a revocation is looked up by: long answers ask again while they run.
     #[must_use]
     pub fn revocation_query(&self) -> RevocationQuery {
-        RevocationQuery {
-            token: Arc::clone(&self.token),
-            jkt: self.jkt(),
-        }
+        RevocationQuery::new(&self.token, self.possession())
     }
 }

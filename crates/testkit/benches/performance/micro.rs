@@ -14,7 +14,7 @@ use keybound_proto::base64url;
 use keybound_proto::jose::{Algorithm, Signer};
 use keybound_proto::time::{ManualClock, UnixTime};
 use keybound_proto::uri::{HttpUrl, Htu};
-use keybound_proto::verify::{HeaderField, Presented};
+use keybound_proto::verify::{HeaderField, Message, Presented};
 use keybound_testkit::{ProofDraft, sign_with};
 use serde_json::json;
 
@@ -159,6 +159,7 @@ fn check(runtime: &tokio::runtime::Runtime, guard: &Guard, token: &str, proof: &
         target: &target,
         authorization: HeaderField::One(authorization.as_bytes()),
         proof: HeaderField::One(proof.as_bytes()),
+        message: Message::default(),
     };
     let route = Route::new("bench", "https://api.example.com/");
     runtime
@@ -189,6 +190,7 @@ fn per_check(
                 target: &target,
                 authorization: HeaderField::One(authorization.as_bytes()),
                 proof: HeaderField::One(requests.proofs[number].as_bytes()),
+                message: Message::default(),
             };
             guard
                 .check(&presented, &route)

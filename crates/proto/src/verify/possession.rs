@@ -1,0 +1,319 @@
+//! Whether the sender holds what its token is bound to, by whichever method.
+//!
+//! A token's `cnf` may name a key, a certificate, or both, and everything it names
+//! is checked (RFC 7800 section 3.1). A key is proven by a signature in the request,
+//! a certificate by the TLS handshake of the connection the request came on
+//! (RFC 8705 section 3).
+//!
+//! This module does not look at the token's issuer, audience or times, and knows
+//! neither revocations nor replay.
+
+use super::Requirements;
+use super::replay::{ReplayHashKey, ReplayQuery};
+use crate::binding::BindingMethod;
+use crate::cause::Cause;
+use crate::certificate::{CertificateInForce, CertificateThumbprint, PeerCertificate};
+use crate::dpop::proof::Ath;
+use crate::dpop::{Proof, ProofWindow};
+use crate::jose::{Jkt, SignatureValid};
+use crate::rejection::Rejection;
+use crate::time::UnixTime;
+use crate::token::{AccessToken, CertificateBinding, KeyBinding, Renewal, TokenHash};
+
+/// What a request itself shows of its sender's key. Read, not proven.
+#[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one a request; the large one is the usual one"
+)]
+pub(super) enum Shown<'a> {
+    /// No signature: the certificate of the connection has to do.
+    Nothing,
+    /// A DPoP proof.
+    Dpop(Proof<'a>),
+}
+
+/// How possession was proven, in the words that events, metrics and upstreams are told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Possession {
+    method: BindingMethod,
+    jkt: Option<Jkt>,
+    certificate: Option<CertificateThumbprint>,
+    rule: CertificateRule,
+}
+
+/// Why a certificate was taken for the one a token is bound to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CertificateRule {
+    /// No certificate was asked for.
+    NotAsked,
+    /// It is the very certificate (RFC 8705 section 3.1).
+    Thumbprint,
+    /// It is another certificate with the same public key, and the token allows that.
+    PublicKey,
+}
+
+impl CertificateRule {
+    /// The rule's name in events.
+    #[must_use]
+    pub const fn name(self) -> Option<&'static str> {
+        match self {
+            Self::NotAsked => None,
+            Self::Thumbprint => Some("thumbprint"),
+            Self::PublicKey => Some("public_key"),
+        }
+    }
+}
+
+impl Possession {
+    /// The method. Where a token is bound to a key and to a certificate, the key's.
+    #[must_use]
+    pub const fn method(self) -> BindingMethod {
+        self.method
+    }
+
+    /// The thumbprint of the proven key; of the certificate's key if only a certificate was
+    /// proven. `None` for a certificate whose kind of key has no thumbprint here.
+    #[must_use]
+    pub const fn jkt(self) -> Option<Jkt> {
+        self.jkt
+    }
+
+    /// The certificate the connection was made with, if the token is bound to one.
+    #[must_use]
+    pub const fn certificate(self) -> Option<CertificateThumbprint> {
+        self.certificate
+    }
+
+    /// By which rule that certificate was taken.
+    #[must_use]
+    pub const fn certificate_rule(self) -> CertificateRule {
+        self.rule
+    }
+}
+
+/// Possession, proven, and what is left to do about it.
+#[derive(Debug)]
+pub(super) struct Proven {
+    pub(super) possession: Possession,
+    /// What must not be used twice. A TLS handshake cannot be replayed, so a certificate alone
+    /// leaves nothing here (RFC 8446 section 4.4.3).
+    once: Option<Once>,
+    _witness: Witness,
+}
+
+/// What makes one proof different from every other of the same key.
+#[derive(Debug)]
+struct Once {
+    jkt: Jkt,
+    id: String,
+    issued_at: UnixTime,
+    expires_at: UnixTime,
+    recent_nonce: bool,
+}
+
+/// Made where the last check of possession succeeded, and nowhere else.
+#[derive(Debug)]
+struct Witness {
+    _key: Option<KeyProven>,
+    _certificate: Option<CertificateProven>,
+}
+
+#[derive(Debug)]
+struct KeyProven {
+    _nonce_held: NonceHeld,
+    _made_for_token: MadeForToken,
+    _same_key: SameKey,
+    _signature: SignatureValid,
+}
+
+/// Says that a client which must use nonces did.
+#[derive(Debug)]
+struct NonceHeld(());
+
+#[derive(Debug)]
+struct MadeForToken(());
+
+#[derive(Debug)]
+struct SameKey(());
+
+#[derive(Debug)]
+struct CertificateProven {
+    rule: CertificateRule,
+    _in_force: CertificateInForce,
+}
+
+impl Proven {
+    /// The record to insert into the replay log, under the log's key.
+    pub(super) fn replay_query(&self, key: &ReplayHashKey) -> Option<ReplayQuery> {
+        let once = self.once.as_ref()?;
+        let times = (once.issued_at, once.expires_at);
+        Some(key.query_for_proof(once.jkt, &once.id, times, once.recent_nonce))
+    }
+}
+
+/// Checks everything the token's `cnf` names.
+pub(super) fn prove(
+    shown: Shown<'_>,
+    certificate: Option<&PeerCertificate>,
+    token: &AccessToken,
+    requirements: &Requirements<'_>,
+    (window, now): (ProofWindow, UnixTime),
+) -> Result<Proven, Rejection> {
+    let cnf = token.confirmation();
+    let key_proof = match (cnf.key(), shown) {
+        (Some(_), Shown::Nothing) => return Err(Cause::TokenSchemeDowngrade.into()),
+        (None, _) if cnf.is_unbound() => return Err(Cause::TokenUnbound.into()),
+        (None, Shown::Dpop(_)) => return Err(method_mismatch(BindingMethod::Dpop)),
+        (Some(key), Shown::Dpop(proof)) => Some((key, proof)),
+        (None, Shown::Nothing) => None,
+    };
+    let method = match key_proof {
+        Some(_) => BindingMethod::Dpop,
+        None => BindingMethod::Mtls,
+    };
+    check_method(method, cnf.certificate().is_some(), requirements)?;
+    // Comparing a certificate is cheaper than verifying a signature, so it comes first.
+    let by_certificate = match cnf.certificate() {
+        Some(bound) => Some(prove_certificate(bound, certificate, now)?),
+        None => None,
+    };
+    let proven_certificate = by_certificate.as_ref().and(certificate);
+    let rule = by_certificate
+        .as_ref()
+        .map_or(CertificateRule::NotAsked, |proven| proven.rule);
+    let by_certificate_key = proven_certificate.and_then(PeerCertificate::jkt);
+    let (by_key, once, jkt) = match key_proof {
+        Some((key, proof)) => {
+            let proven = prove_dpop(&proof, key, token, requirements)?;
+            let jkt = proof.jkt();
+            (Some(proven), Some(once(proof, window)), Some(jkt))
+        }
+        None => (None, None, by_certificate_key),
+    };
+    Ok(Proven {
+        possession: Possession {
+            method,
+            jkt,
+            certificate: proven_certificate.map(PeerCertificate::thumbprint),
+            rule,
+        },
+        once,
+        _witness: Witness {
+            _key: by_key,
+            _certificate: by_certificate,
+        },
+    })
+}
+
+fn once(proof: Proof<'_>, window: ProofWindow) -> Once {
+    Once {
+        jkt: proof.jkt(),
+        issued_at: proof.iat,
+        expires_at: window.end(proof.iat),
+        recent_nonce: proof.nonce.is_some(),
+        id: proof.jti,
+    }
+}
+
+/// A proof of a kind the token's `cnf` does not name proves nothing about the token.
+fn method_mismatch(shown: BindingMethod) -> Rejection {
+    Rejection::new(Cause::TokenMethodMismatch).got(shown.name())
+}
+
+/// A token bound by two methods satisfies a route that takes either: both are checked.
+fn check_method(
+    method: BindingMethod,
+    has_certificate: bool,
+    requirements: &Requirements<'_>,
+) -> Result<(), Rejection> {
+    let taken = requirements.methods;
+    let also_mtls = has_certificate && taken.contains(BindingMethod::Mtls);
+    if taken.contains(method) || also_mtls {
+        return Ok(());
+    }
+    Err(Rejection::new(Cause::TokenMethodRefused)
+        .expected(taken.to_string())
+        .got(method.name()))
+}
+
+fn prove_dpop(
+    proof: &Proof<'_>,
+    key: &KeyBinding,
+    token: &AccessToken,
+    requirements: &Requirements<'_>,
+) -> Result<KeyProven, Rejection> {
+    let Some(bound_to) = key.thumbprint() else {
+        return Err(method_mismatch(BindingMethod::Dpop));
+    };
+    Ok(KeyProven {
+        _nonce_held: check_client_nonce(token, proof, requirements.nonce_clients)?,
+        _made_for_token: check_ath(proof, token.hash())?,
+        _same_key: check_key(proof.jkt(), bound_to)?,
+        _signature: proof.verify_signature()?,
+    })
+}
+
+fn check_client_nonce(
+    token: &AccessToken,
+    proof: &Proof<'_>,
+    clients: &[String],
+) -> Result<NonceHeld, Rejection> {
+    let demanded = token
+        .client_id()
+        .is_some_and(|client| clients.iter().any(|named| named == client));
+    if demanded && proof.nonce.is_none() {
+        return Err(Cause::DpopNonceAbsent.into());
+    }
+    Ok(NonceHeld(()))
+}
+
+/// RFC 9449 section 4.3 (12), first half.
+fn check_ath(proof: &Proof<'_>, token: TokenHash) -> Result<MadeForToken, Rejection> {
+    match proof.ath {
+        Ath::Absent => Err(Cause::DpopAthAbsent.into()),
+        Ath::Hash(hash) if hash == token => Ok(MadeForToken(())),
+        Ath::Hash(_) | Ath::Malformed => {
+            Err(Rejection::new(Cause::DpopAthMismatch).expected(token.to_ath()))
+        }
+    }
+}
+
+/// RFC 9449 section 4.3 (12), second half.
+fn check_key(shown: Jkt, bound_to: Jkt) -> Result<SameKey, Rejection> {
+    if shown == bound_to {
+        return Ok(SameKey(()));
+    }
+    Err(Rejection::new(Cause::TokenKeyMismatch)
+        .expected(bound_to.to_string())
+        .got(shown.to_string()))
+}
+
+/// RFC 8705 section 3: the certificate of this connection, in force now, is the token's.
+fn prove_certificate(
+    bound: &CertificateBinding,
+    certificate: Option<&PeerCertificate>,
+    now: UnixTime,
+) -> Result<CertificateProven, Rejection> {
+    let certificate = certificate.ok_or(Cause::CertificateAbsent)?;
+    let in_force = certificate.check_time(now)?;
+    let thumbprint = certificate.thumbprint();
+    let rule = if thumbprint == bound.thumbprint() {
+        CertificateRule::Thumbprint
+    } else {
+        match bound.renewal() {
+            Some(Renewal::PublicKey(spki)) if certificate.spki_thumbprint() == *spki => {
+                CertificateRule::PublicKey
+            }
+            Some(Renewal::PublicKey(_)) | None => {
+                return Err(Rejection::new(Cause::CertificateMismatch)
+                    .expected(bound.thumbprint().to_string())
+                    .got(thumbprint.to_string()));
+            }
+        }
+    };
+    Ok(CertificateProven {
+        rule,
+        _in_force: in_force,
+    })
+}
