@@ -9,6 +9,12 @@ use std::time::Duration;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum HolderError {
+    /// A part of the request that its signature must cover is not ASCII text.
+    #[error("`{component}` of the request cannot be signed; send ASCII on one line")]
+    Uncoverable {
+        /// The component's name.
+        component: String,
+    },
     /// The key's algorithm is not among those the issuer takes for proofs.
     #[error(
         "the issuer takes proofs signed with {supported}, the key signs with {algorithm}; \

@@ -13,6 +13,7 @@ use http::header::AUTHORIZATION;
 use http::{HeaderMap, Method, StatusCode};
 use keybound_proto::dpop::NonceRole;
 use keybound_proto::jose::{Jkt, Signer};
+use keybound_proto::signature::profile::HTTPSIG_SCHEME;
 use keybound_proto::time::Clock;
 use keybound_proto::uri::{HttpUrl, Origin};
 use parking_lot::Mutex;
@@ -23,6 +24,7 @@ use crate::discovery::{self, AuthorizationServer};
 use crate::error::HolderError;
 use crate::flight::Tokens;
 use crate::http_client::{HttpClient, Outgoing, Timeouts, check_confidential};
+use crate::message::{self, Presentation};
 use crate::proof::{self, ProofFacts};
 use crate::server_memory::ServerMemory;
 use crate::token::BoundToken;
@@ -55,6 +57,7 @@ pub struct HolderConfig {
 #[derive(Clone)]
 pub struct Holder {
     inner: Arc<Inner>,
+    presentation: Presentation,
 }
 
 struct Inner {
@@ -85,6 +88,8 @@ pub struct Response {
     pub headers: HeaderMap,
     /// The whole body.
     pub body: Bytes,
+    /// The fields of the request it answers, as they were sent.
+    pub sent: HeaderMap,
     /// How many times the request was sent, 1 to 3.
     pub attempts: u8,
 }
@@ -122,7 +127,17 @@ impl Holder {
         let tokens = Tokens::new(Arc::clone(&acquirer));
         Ok(Self {
             inner: Arc::new(Inner { acquirer, tokens }),
+            presentation: Presentation::default(),
         })
+    }
+
+    /// The same holder, with its tokens and connections, presenting tokens in this way.
+    #[must_use]
+    pub fn presenting(&self, presentation: Presentation) -> Self {
+        Self {
+            inner: Arc::clone(&self.inner),
+            presentation,
+        }
     }
 
     /// A valid token: the one at hand, or a new one. However many callers
@@ -193,7 +208,7 @@ impl Holder {
         request: Request,
         limit: Option<Duration>,
     ) -> Result<Response, HolderError> {
-        check_request(&request)?;
+        check_request(&request, self.presentation)?;
         let mut token = self.token().await?;
         let mut nonce = self.nonce(&request.url);
         let (mut may_answer_nonce, mut may_replace_token) = (true, true);
@@ -242,16 +257,13 @@ impl Holder {
         nonce: Option<&str>,
         timeout: Option<Duration>,
     ) -> Result<(Response, Option<String>), HolderError> {
-        let signed = self.signed(&request.method, &request.url, token, nonce)?;
-        let mut headers = request.headers.clone();
-        headers.insert(AUTHORIZATION, sensitive(&signed.authorization)?);
-        headers.insert(DPOP, sensitive(&signed.dpop)?);
+        let headers = self.authorized(request, token, nonce)?;
         let acquirer = &self.inner.acquirer;
         let sent = acquirer.clock.now_millis();
         let outgoing = Outgoing {
             method: request.method.clone(),
             url: &request.url,
-            headers,
+            headers: headers.clone(),
             body: request.body.clone(),
             max_body: MAX_RESPONSE_BYTES,
             timeout,
@@ -263,9 +275,41 @@ impl Holder {
             status: answer.status,
             headers: answer.headers,
             body: answer.body,
+            sent: headers,
             attempts: 0,
         };
         Ok((response, offered))
+    }
+
+    /// The fields for a request that somebody else sends, in the way this holder presents
+    /// tokens: all of the request's own and those that authorize it.
+    ///
+    /// # Errors
+    /// As [`sign`](Self::sign); also [`HolderError::ReservedHeader`].
+    pub async fn sign_message(&self, request: &Request) -> Result<HeaderMap, HolderError> {
+        check_request(request, self.presentation)?;
+        let token = self.token().await?;
+        let nonce = self.nonce(&request.url);
+        self.authorized(request, &token, nonce.as_deref())
+    }
+
+    fn authorized(
+        &self,
+        request: &Request,
+        token: &BoundToken,
+        nonce: Option<&str>,
+    ) -> Result<HeaderMap, HolderError> {
+        if self.presentation == Presentation::HttpSignature {
+            let acquirer = &self.inner.acquirer;
+            let now = acquirer.clock.now();
+            let now = acquirer.servers.server_time(request.url.origin(), now);
+            return message::sign_request(request, token, &*acquirer.proof_key, now);
+        }
+        let signed = self.signed(&request.method, &request.url, token, nonce)?;
+        let mut headers = request.headers.clone();
+        headers.insert(AUTHORIZATION, sensitive(&signed.authorization)?);
+        headers.insert(DPOP, sensitive(&signed.dpop)?);
+        Ok(headers)
     }
 
     fn nonce(&self, url: &HttpUrl) -> Option<String> {
@@ -306,17 +350,26 @@ fn challenge_of(response: &Response) -> Challenge {
     if response.status != StatusCode::UNAUTHORIZED {
         return Challenge::None;
     }
-    match challenge::parameter(&response.headers, "DPoP", "error").as_deref() {
+    let error = ["DPoP", HTTPSIG_SCHEME]
+        .into_iter()
+        .find_map(|scheme| challenge::parameter(&response.headers, scheme, "error"));
+    match error.as_deref() {
         Some("use_dpop_nonce") => Challenge::Nonce,
         Some("invalid_token") => Challenge::InvalidToken,
         _ => Challenge::None,
     }
 }
 
-fn check_request(request: &Request) -> Result<(), HolderError> {
+fn check_request(request: &Request, presentation: Presentation) -> Result<(), HolderError> {
     check_confidential(&request.url)?;
     for (field, name) in [(AUTHORIZATION, "Authorization"), (DPOP, "DPoP")] {
         if request.headers.contains_key(field) {
+            return Err(HolderError::ReservedHeader { name });
+        }
+    }
+    for (field, name) in message::RESERVED {
+        let signs = presentation == Presentation::HttpSignature;
+        if signs && request.headers.contains_key(field) {
             return Err(HolderError::ReservedHeader { name });
         }
     }

@@ -5,7 +5,9 @@
 //! credentials and a key: discovery (RFC 8414), `client_credentials` with
 //! `private_key_jwt` (RFC 7523) or `client_secret_basic` (RFC 6749), renewal
 //! before expiry, one fresh proof per attempt, and one retry per nonce
-//! challenge. The modules below it can be used on their own.
+//! challenge. [`Holder::presenting`] signs requests and their bodies with HTTP message
+//! signatures (RFC 9421) instead, and [`Response::verify`] verifies signed answers. The
+//! modules below it can be used on their own.
 //!
 //! ```no_run
 //! use std::sync::Arc;
@@ -66,6 +68,7 @@ mod error;
 mod flight;
 mod holder;
 mod http_client;
+mod message;
 pub mod proof;
 pub mod registration;
 mod secret;
@@ -76,5 +79,6 @@ pub use self::acquire::ClientAuthentication;
 pub use self::error::{Failure, HolderError};
 pub use self::holder::{Holder, HolderConfig, Request, Response, SignedHeaders};
 pub use self::http_client::{HttpClient, Timeouts};
+pub use self::message::{Presentation, VerifiedResponse};
 pub use self::secret::Secret;
 pub use self::token::BoundToken;

@@ -2,6 +2,7 @@
 //! Ids name rows of the attack catalogue.
 
 mod discovery;
+mod messages;
 mod registration;
 mod requests;
 mod support;
