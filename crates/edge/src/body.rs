@@ -1,7 +1,8 @@
 //! Bodies as they travel through a listener: the request's with its limit, the answer's
 //! with the count of requests in flight.
 //!
-//! Nothing is buffered here; backpressure is the HTTP library's. Trailer fields of requests
+//! Nothing is buffered here but content that a signature covers, up to a limit; otherwise
+//! backpressure is the HTTP library's. Trailer fields of requests
 //! are dropped, because no check has seen them.
 
 use std::error::Error;
@@ -9,11 +10,12 @@ use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use bytes::{Buf, Bytes};
+use bytes::{Buf, Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use keybound_proto::cause::Cause;
 use keybound_proto::rejection::Rejection;
+use keybound_proto::signature::{ContentIntact, ExpectedDigest};
 use pin_project_lite::pin_project;
 
 use crate::framing::{InFlight, Violation};
@@ -28,6 +30,8 @@ pub struct RequestBody {
     limit: u64,
     seen: u64,
     has_ended: bool,
+    /// What was taken in already and still has to be handed on.
+    held: Bytes,
 }
 
 impl RequestBody {
@@ -37,6 +41,7 @@ impl RequestBody {
             limit,
             seen: 0,
             has_ended: false,
+            held: Bytes::new(),
         }
     }
 
@@ -63,6 +68,36 @@ impl RequestBody {
         Ok(())
     }
 
+    /// Takes all of the body in, at most `limit` bytes, and holds it against a digest (RFC 9530
+    /// section 2). Only then is any of it handed on, so nobody acts on content that was changed.
+    ///
+    /// # Errors
+    ///
+    /// `digest.mismatch`; `http.body_too_large` beyond the limit; or why the body broke off.
+    pub async fn check_content(
+        &mut self,
+        expected: &ExpectedDigest,
+        limit: u64,
+    ) -> Result<ContentIntact, Rejection> {
+        self.restrict(limit);
+        self.check_declared_size()
+            .map_err(|error| error.rejection())?;
+        let mut check = expected.begin();
+        let mut held = BytesMut::new();
+        while !self.is_end_stream() {
+            let frame = std::future::poll_fn(|cx| Pin::new(&mut *self).poll_frame(cx)).await;
+            let Some(frame) = frame else { break };
+            let frame = frame.map_err(|error| error.rejection())?;
+            if let Ok(data) = frame.into_data() {
+                check.update(&data);
+                held.extend_from_slice(&data);
+            }
+        }
+        self.has_ended = true;
+        self.held = held.freeze();
+        check.finish()
+    }
+
     /// Refuses a body that says beforehand that it is too large.
     ///
     /// # Errors
@@ -85,6 +120,13 @@ impl Body for RequestBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, RequestBodyError>>> {
         let this = &mut *self;
+        if !this.held.is_empty() {
+            let data = std::mem::take(&mut this.held);
+            return Poll::Ready(Some(Ok(Frame::data(data))));
+        }
+        if this.has_ended {
+            return Poll::Ready(None);
+        }
         let frame = match ready!(Pin::new(&mut this.inner).poll_frame(cx)) {
             None => {
                 this.has_ended = true;
@@ -105,12 +147,12 @@ impl Body for RequestBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.has_ended || self.inner.is_end_stream()
+        self.held.is_empty() && (self.has_ended || self.inner.is_end_stream())
     }
 
     fn size_hint(&self) -> SizeHint {
         if self.has_ended {
-            SizeHint::with_exact(0)
+            SizeHint::with_exact(self.held.len() as u64)
         } else {
             self.inner.size_hint()
         }

@@ -7,7 +7,7 @@ use std::io::{self, Write};
 
 use clap::Args;
 use http::Method;
-use keybound_holder::{HolderError, Request, Response};
+use keybound_holder::{HolderError, Presentation, Request, Response};
 use keybound_proto::Cause;
 use keybound_proto::uri::HttpUrl;
 use schemars::JsonSchema;
@@ -53,6 +53,11 @@ pub(crate) struct RequestArguments {
     #[arg(long)]
     curl: bool,
 
+    /// Sign the request and its body with an HTTP message signature (RFC 9421) instead of a
+    /// DPoP proof
+    #[arg(long)]
+    httpsig: bool,
+
     #[command(flatten)]
     identity: Identity,
 }
@@ -76,7 +81,7 @@ pub(crate) struct Answer {
 pub(crate) fn run(arguments: &RequestArguments, context: &Context) -> Outcome {
     let request = request(arguments)?;
     context.block_on(async {
-        let client = Client::for_url(&request.url, &arguments.identity, context).await?;
+        let client = client_for(arguments, &request.url, context).await?;
         let signs_only = arguments.offline || arguments.curl;
         if signs_only {
             return sign(arguments, &client, &request, context).await;
@@ -86,7 +91,7 @@ pub(crate) fn run(arguments: &RequestArguments, context: &Context) -> Outcome {
                 context
                     .output
                     .note("the issuer does not know this client any more; registering again");
-                let client = Client::for_url(&request.url, &arguments.identity, context).await?;
+                let client = client_for(arguments, &request.url, context).await?;
                 answer(
                     arguments,
                     client.holder.send(request).await,
@@ -97,6 +102,19 @@ pub(crate) fn run(arguments: &RequestArguments, context: &Context) -> Outcome {
             sent => answer(arguments, sent, &client, context),
         }
     })
+}
+
+/// The client whose token is good for the URL, presenting it as the arguments say.
+async fn client_for(
+    arguments: &RequestArguments,
+    url: &HttpUrl,
+    context: &Context,
+) -> Result<Client, Failure> {
+    let mut client = Client::for_url(url, &arguments.identity, context).await?;
+    if arguments.httpsig {
+        client.holder = client.holder.presenting(Presentation::HttpSignature);
+    }
+    Ok(client)
 }
 
 fn request(arguments: &RequestArguments) -> Result<Request, Failure> {
@@ -129,18 +147,14 @@ async fn sign(
     request: &Request,
     context: &Context,
 ) -> Outcome {
-    let signed = client
-        .holder
-        .sign(&request.method, &request.url)
-        .await
-        .map_err(failure)?;
+    let signed = client.holder.sign_message(request).await.map_err(failure)?;
     let text = if arguments.curl {
         printed::curl(request, &signed)
     } else {
         printed::raw(request, &signed)
     };
     context.output.text(text.trim_end_matches('\n'))?;
-    context.output.warning("the proof is good for one request within about a minute; a second one is refused as a replay");
+    context.output.warning("the proof or signature is good for one request within about a minute; a second one is refused as a replay");
     Ok(Exit::Success)
 }
 

@@ -1,9 +1,10 @@
 //! A signed request as text: as it goes over the wire, and as a curl command.
 
-use keybound_holder::{Request, SignedHeaders};
+use http::HeaderMap;
+use keybound_holder::Request;
 
 /// The request as HTTP/1.1.
-pub(super) fn raw(request: &Request, signed: &SignedHeaders) -> String {
+pub(super) fn raw(request: &Request, signed: &HeaderMap) -> String {
     let url = &request.url;
     let path = if url.path().is_empty() {
         "/"
@@ -16,15 +17,8 @@ pub(super) fn raw(request: &Request, signed: &SignedHeaders) -> String {
         .unwrap_or_default();
     let mut text = format!("{} {path}{query} HTTP/1.1\n", request.method);
     text.push_str(&format!("Host: {}\n", url.origin().authority()));
-    text.push_str(&format!(
-        "Authorization: {}\nDPoP: {}\n",
-        signed.authorization, signed.dpop
-    ));
-    for (name, value) in &request.headers {
-        text.push_str(&format!(
-            "{name}: {}\n",
-            String::from_utf8_lossy(value.as_bytes())
-        ));
+    for (name, value) in fields(signed) {
+        text.push_str(&format!("{name}: {value}\n"));
     }
     if !request.body.is_empty() {
         text.push_str(&format!("content-length: {}\n", request.body.len()));
@@ -35,14 +29,12 @@ pub(super) fn raw(request: &Request, signed: &SignedHeaders) -> String {
 }
 
 /// The request as a curl command for a POSIX shell.
-pub(super) fn curl(request: &Request, signed: &SignedHeaders) -> String {
+pub(super) fn curl(request: &Request, signed: &HeaderMap) -> String {
     let mut words = vec![format!("curl -i -X {}", request.method)];
     let mut header =
         |name: &str, value: &str| words.push(format!("-H {}", quoted(&format!("{name}: {value}"))));
-    header("Authorization", &signed.authorization);
-    header("DPoP", &signed.dpop);
-    for (name, value) in &request.headers {
-        header(name.as_str(), &String::from_utf8_lossy(value.as_bytes()));
+    for (name, value) in fields(signed) {
+        header(name, &value);
     }
     if !request.body.is_empty() {
         words.push(format!(
@@ -52,6 +44,21 @@ pub(super) fn curl(request: &Request, signed: &SignedHeaders) -> String {
     }
     words.push(quoted(request.url.as_str()));
     words.join(" \\\n  ")
+}
+
+/// The fields, those that carry token and proof first.
+fn fields(signed: &HeaderMap) -> Vec<(&str, String)> {
+    let first = [("authorization", "Authorization"), ("dpop", "DPoP")];
+    let text = |value: &http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+    let mut fields: Vec<_> = first
+        .iter()
+        .filter_map(|(name, shown)| Some((*shown, text(signed.get(*name)?))))
+        .collect();
+    let rest = signed
+        .iter()
+        .filter(|(name, _)| !first.iter().any(|(known, _)| name == known));
+    fields.extend(rest.map(|(name, value)| (name.as_str(), text(value))));
+    fields
 }
 
 /// A word in single quotes.
