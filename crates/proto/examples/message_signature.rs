@@ -43,6 +43,9 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 type Answer = Result<Value, Box<dyn Error>>;
 
+/// Names and values.
+type Fields<'v> = Vec<(&'v str, &'v [u8])>;
+
 /// Builds the views of a message, and of the request it answers if it is a response.
 fn with_message(question: &Value, with: impl FnOnce(SignedMessage<'_>) -> Answer) -> Answer {
     let status = question["status"].as_u64();
@@ -160,7 +163,7 @@ fn text<'v>(value: &'v Value, name: &str) -> Result<&'v str, Box<dyn Error>> {
         .ok_or_else(|| format!("`{name}` is missing").into())
 }
 
-fn fields(message: &Value) -> Result<Vec<(&str, &[u8])>, Box<dyn Error>> {
+fn fields(message: &Value) -> Result<Fields<'_>, Box<dyn Error>> {
     let pairs = message["fields"].as_array().ok_or("`fields` is missing")?;
     pairs
         .iter()
