@@ -45,9 +45,12 @@ pub enum FetchError {
     /// It took too long.
     #[error("no complete answer within {} seconds", TOTAL_TIMEOUT.as_secs())]
     TimedOut,
-    /// The document is larger than [`MAX_DOCUMENT_BYTES`].
-    #[error("the document is larger than {MAX_DOCUMENT_BYTES} bytes")]
-    TooLarge,
+    /// The document is larger than the limit.
+    #[error("the document is larger than {limit} bytes")]
+    TooLarge {
+        /// The limit in bytes.
+        limit: usize,
+    },
     /// No connection, or it broke.
     #[error("the server cannot be reached")]
     Unreachable,
@@ -80,12 +83,28 @@ impl Fetcher {
     ///
     /// [`FetchError`].
     pub async fn get(&self, url: &HttpUrl) -> Result<Vec<u8>, FetchError> {
+        let (_, document) = self.get_with_fields(url, MAX_DOCUMENT_BYTES).await?;
+        Ok(document)
+    }
+
+    /// Fetches the document at `url`, at most `limit` bytes of it, with the fields that came
+    /// with it: they may be signed.
+    ///
+    /// # Errors
+    ///
+    /// [`FetchError`].
+    pub async fn get_with_fields(
+        &self,
+        url: &HttpUrl,
+        limit: usize,
+    ) -> Result<(http::HeaderMap, Vec<u8>), FetchError> {
+        let limit = limit.min(MAX_DOCUMENT_BYTES);
         if !url.origin().is_confidential() {
             return Err(FetchError::Cleartext(url.origin().to_string()));
         }
         let request = self.client.get(url.as_str()).header(
             http::header::ACCEPT,
-            "application/json, application/jwk-set+json",
+            "application/json, application/jwk-set+json, application/http-message-signatures-directory+json",
         );
         let mut response = request.send().await.map_err(|error| failure(&error))?;
         let status = response.status();
@@ -95,14 +114,15 @@ impl Fetcher {
         if status != http::StatusCode::OK {
             return Err(FetchError::Status(status.as_u16()));
         }
+        let fields = std::mem::take(response.headers_mut());
         let mut document = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(|error| failure(&error))? {
-            if document.len().saturating_add(chunk.len()) > MAX_DOCUMENT_BYTES {
-                return Err(FetchError::TooLarge);
+            if document.len().saturating_add(chunk.len()) > limit {
+                return Err(FetchError::TooLarge { limit });
             }
             document.extend_from_slice(&chunk);
         }
-        Ok(document)
+        Ok((fields, document))
     }
 }
 

@@ -38,6 +38,7 @@ pub use self::replay::{ReplayConfig, ReplayMode};
 pub use self::sink::MemorySink;
 pub use self::sink::{EventSink, NullSink};
 
+pub mod agents;
 pub mod axum;
 mod config;
 pub mod fetch;

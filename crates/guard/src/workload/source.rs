@@ -18,7 +18,9 @@ pub(super) async fn load(
                 .await
                 .map_err(|error| TrustBundleError::File(error.kind().to_string()))?;
             if text.len() > MAX_DOCUMENT_BYTES {
-                return Err(TrustBundleError::Fetch(FetchError::TooLarge));
+                return Err(TrustBundleError::Fetch(FetchError::TooLarge {
+                    limit: MAX_DOCUMENT_BYTES,
+                }));
             }
             text
         }

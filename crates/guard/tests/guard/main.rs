@@ -1,5 +1,6 @@
 //! The guard against real issuers on loopback and a clock driven by hand.
 
+mod agents;
 mod check;
 mod events;
 mod keys;
