@@ -22,15 +22,12 @@ pub(crate) fn access_token(input: &[u8]) -> bool {
 
 /// The token, if the issuer signed it; with `lenient`, claims that RFC 9068 requires may be missing.
 pub(crate) fn verified_token(text: &[u8], lenient: bool) -> Option<AccessToken> {
-    let rules = IssuerRules {
-        issuer: ISSUER.to_owned(),
-        algorithms: AlgorithmSet::FOREIGN_TOKEN_DEFAULT,
-        leniency: Leniency {
-            missing_client_id: lenient,
-            missing_jti: lenient,
-            missing_kid: lenient,
-        },
-        ahead: 10,
+    let mut rules = IssuerRules::new(ISSUER, AlgorithmSet::FOREIGN_TOKEN_DEFAULT);
+    rules.leniency = Leniency {
+        missing_client_id: lenient,
+        missing_jti: lenient,
+        missing_kid: lenient,
+        ..Leniency::default()
     };
     let unverified = UnverifiedToken::parse(text, 8192).ok()?;
     let token = unverified.verify(&rules, &PUBLIC_KEY, NOW).ok()?;

@@ -56,6 +56,8 @@ pub struct Route {
     pub issuers: Option<Vec<String>>,
     /// How a token taken here may be bound.
     pub methods: BindingMethods,
+    /// Whether `audience` is this route's own, so that no issuer's replaces it.
+    pub own_audience: bool,
 }
 
 /// Scopes by request method. Empty: every method, and no scope needed. As soon
@@ -224,7 +226,23 @@ impl Route {
             resource_metadata: None,
             issuers: None,
             methods: BindingMethods::ALL,
+            own_audience: false,
         }
+    }
+
+    /// The audience that tokens of an issuer need here: the route's own, else
+    /// the one configured for the issuer, else the route's default.
+    #[must_use]
+    pub fn audience_of<'a>(&'a self, issuers: Option<&'a str>) -> &'a str {
+        match issuers {
+            Some(audience) if !self.own_audience => audience,
+            Some(_) | None => &self.audience,
+        }
+    }
+
+    pub(crate) fn takes(&self, issuer: &str) -> bool {
+        let listed = self.issuers.as_ref();
+        listed.is_none_or(|listed| listed.iter().any(|name| name == issuer))
     }
 }
 

@@ -1,16 +1,22 @@
-//! The one way this crate speaks to other servers: GET a small JSON document.
+//! The one way this crate speaks to other servers: GET a small document, POST
+//! one form.
 //!
-//! Two seconds to connect, five in all, at most 512 KiB, no redirects (a
+//! Two seconds to connect, five in all, at most 512 KiB (or less, as the caller
+//! says), no redirects (a
 //! redirect is an answer of somebody who was not configured), no proxy from the
 //! environment, and plain `http` to loopback hosts only. Hosts of configured
 //! issuers are allowed wherever they are; nothing here follows a URL that a
 //! token or request names.
 //!
-//! Does not cache, retry or parse; see [`crate::keys`].
+//! Does not cache, retry or parse; see [`crate::keys`] and
+//! [`crate::introspection`].
 
 use std::time::Duration;
 
+use http::header::ACCEPT;
 use keybound_proto::uri::HttpUrl;
+
+use crate::keys::document::metadata_urls;
 
 /// The largest document that is read, bytes.
 pub const MAX_DOCUMENT_BYTES: usize = 512 * 1024;
@@ -98,32 +104,95 @@ impl Fetcher {
         url: &HttpUrl,
         limit: usize,
     ) -> Result<(http::HeaderMap, Vec<u8>), FetchError> {
-        let limit = limit.min(MAX_DOCUMENT_BYTES);
-        if !url.origin().is_confidential() {
-            return Err(FetchError::Cleartext(url.origin().to_string()));
-        }
-        let request = self.client.get(url.as_str()).header(
-            http::header::ACCEPT,
-            "application/json, application/jwk-set+json, application/http-message-signatures-directory+json",
-        );
-        let mut response = request.send().await.map_err(|error| failure(&error))?;
-        let status = response.status();
-        if status.is_redirection() {
-            return Err(FetchError::Redirected(status.as_u16()));
-        }
-        if status != http::StatusCode::OK {
-            return Err(FetchError::Status(status.as_u16()));
-        }
-        let fields = std::mem::take(response.headers_mut());
-        let mut document = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|error| failure(&error))? {
-            if document.len().saturating_add(chunk.len()) > limit {
-                return Err(FetchError::TooLarge { limit });
-            }
-            document.extend_from_slice(&chunk);
-        }
-        Ok((fields, document))
+        let accept = "application/json, application/jwk-set+json, application/http-message-signatures-directory+json";
+        let request = self.client.get(url.as_str()).header(ACCEPT, accept);
+        let document = send(url, request, limit.min(MAX_DOCUMENT_BYTES)).await?;
+        Ok((document.fields, document.body))
     }
+
+    /// Fetches the issuer's metadata from the first of its well-known places
+    /// that has any (RFC 8414 section 3.1, OpenID Connect Discovery).
+    ///
+    /// # Errors
+    ///
+    /// [`FetchError`].
+    pub(crate) async fn metadata(&self, issuer: &HttpUrl) -> Result<Vec<u8>, FetchError> {
+        let mut failure = FetchError::Status(404);
+        for url in metadata_urls(issuer) {
+            match self.get(&url).await {
+                // Only "not here" makes the other place worth asking.
+                Err(FetchError::Status(status @ (404 | 405 | 410))) => {
+                    failure = FetchError::Status(status);
+                }
+                outcome => return outcome,
+            }
+        }
+        Err(failure)
+    }
+
+    /// Sends a form, authenticated with HTTP Basic where a name and a password
+    /// are given, and reads at most `limit` bytes of the answer.
+    pub(crate) async fn post_form(
+        &self,
+        url: &HttpUrl,
+        form: &[(&str, &str)],
+        basic: Option<(&str, &str)>,
+        (accept, limit): (&str, usize),
+    ) -> Result<Document, FetchError> {
+        let request = self.client.post(url.as_str()).header(ACCEPT, accept);
+        let request = match basic {
+            Some((name, password)) => request.basic_auth(name, Some(password)),
+            None => request,
+        };
+        send(url, request.form(form), limit).await
+    }
+}
+
+/// What a server answered with status 200.
+#[derive(Debug)]
+pub(crate) struct Document {
+    pub(crate) fields: http::HeaderMap,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Document {
+    /// `Content-Type` without parameters, in lower case.
+    pub(crate) fn media_type(&self) -> String {
+        let field = self
+            .fields
+            .get(http::header::CONTENT_TYPE)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default();
+        let bare = field.split(';').next().unwrap_or_default();
+        bare.trim().to_ascii_lowercase()
+    }
+}
+
+async fn send(
+    url: &HttpUrl,
+    request: reqwest::RequestBuilder,
+    limit: usize,
+) -> Result<Document, FetchError> {
+    if !url.origin().is_confidential() {
+        return Err(FetchError::Cleartext(url.origin().to_string()));
+    }
+    let mut response = request.send().await.map_err(|error| failure(&error))?;
+    let status = response.status();
+    if status.is_redirection() {
+        return Err(FetchError::Redirected(status.as_u16()));
+    }
+    if status != http::StatusCode::OK {
+        return Err(FetchError::Status(status.as_u16()));
+    }
+    let fields = std::mem::take(response.headers_mut());
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(|error| failure(&error))? {
+        if body.len().saturating_add(chunk.len()) > limit {
+            return Err(FetchError::TooLarge { limit });
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(Document { fields, body })
 }
 
 fn builder() -> reqwest::ClientBuilder {

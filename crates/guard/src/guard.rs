@@ -16,6 +16,7 @@ use keybound_proto::wire::{self, Answer, AnswerContext, Role};
 
 use crate::config::{GuardConfig, GuardConfigError, Route};
 use crate::fetch::Fetcher;
+use crate::introspection::{ContactStatus, Introspector, Shared};
 use crate::keys::{IssuerConfig, IssuerKeys};
 use crate::metrics::{Gauge, Metrics};
 use crate::replay::{ReplayLog, ReplayStart};
@@ -30,6 +31,7 @@ pub use self::record::RequestFacts;
 mod check;
 mod http;
 mod record;
+mod vouch;
 
 /// Seconds a server nonce is good for.
 pub const NONCE_LIFETIME: u64 = 300;
@@ -61,6 +63,9 @@ struct Inner {
 struct Issuer {
     rules: IssuerRules,
     keys: Arc<IssuerKeys>,
+    /// The audience of its tokens on routes without one for it.
+    audience: Option<String>,
+    introspector: Option<Arc<Introspector>>,
 }
 
 /// The nonces of one epoch of the replay log.
@@ -92,8 +97,6 @@ impl Guard {
         sink: Arc<dyn EventSink>,
     ) -> Result<Self, GuardConfigError> {
         config.check()?;
-        let fetcher = Fetcher::new()?;
-        let domain_fetcher = fetcher.clone();
         let tokens = Arc::new(TokenCache::new(config.token_cache));
         let window = config.profile.window;
         let start = ReplayStart {
@@ -103,20 +106,24 @@ impl Guard {
             random: u64::from_be_bytes(random().ok_or(GuardConfigError::NoRandomness)?),
         };
         let replay = ReplayLog::new(&config.replay, start);
-        let issuer = |issuer: IssuerConfig| Issuer {
-            rules: IssuerRules {
-                issuer: issuer.url.as_str().to_owned(),
-                algorithms: issuer.algorithms,
-                leniency: issuer.lenient,
-                ahead: window.ahead,
-            },
-            keys: IssuerKeys::new(issuer, fetcher.clone(), Arc::clone(&clock)),
+        let mut profile = config.profile;
+        profile.opaque_tokens = config
+            .issuers
+            .iter()
+            .any(|issuer| issuer.introspection.is_some());
+        let shared = Shared {
+            fetcher: Fetcher::new()?,
+            clock: Arc::clone(&clock),
+            answers: Arc::clone(tokens.answers()),
         };
+        let issuers = config.issuers.into_iter().enumerate();
+        let issuers =
+            issuers.map(|(place, issuer)| Issuer::new(place, issuer, window.ahead, &shared));
         let inner = Inner {
             node: config.node,
-            profile: config.profile,
-            trust_domains: TrustDomains::new(config.trust_domains, &domain_fetcher, &clock),
-            issuers: config.issuers.into_iter().map(issuer).collect(),
+            profile,
+            trust_domains: TrustDomains::new(config.trust_domains, &shared.fetcher, &clock),
+            issuers: issuers.collect(),
             revocations: RevocationView::new(
                 Arc::clone(&clock),
                 Arc::clone(&tokens),
@@ -210,7 +217,7 @@ impl Guard {
             .map(|status| status.failed)
             .fold(0, u64::saturating_add);
         let full = inner.metrics.refusals(Cause::ReplayFull);
-        inner.metrics.render(&[
+        let mut gauges = vec![
             gauge(
                 "keybound_replay_store_entries",
                 "Records in the replay log.",
@@ -241,13 +248,20 @@ impl Guard {
                 "Attempts to fetch a key set that failed.",
                 failed,
             ),
-        ])
+        ];
+        gauges.extend(inner.introspection_gauges());
+        inner.metrics.render(&gauges)
     }
 
     /// Whether the guard could serve a request now, and what is missing if not.
     #[must_use]
     pub fn readiness(&self) -> Vec<ReadinessCheck> {
-        let mut checks: Vec<_> = self.inner.issuers.iter().map(Issuer::readiness).collect();
+        let mut checks: Vec<_> = self
+            .inner
+            .issuers
+            .iter()
+            .flat_map(Issuer::readiness)
+            .collect();
         for domain in self.inner.trust_domains.iter() {
             let (name, ok, detail) = domain.status();
             checks.push(ReadinessCheck {
@@ -284,7 +298,7 @@ impl Guard {
         let issuers = self.inner.issuers.iter();
         let domains = self.inner.trust_domains.iter();
         tokio::join!(
-            join_all(issuers.map(|issuer| issuer.keys.keep_fresh())),
+            join_all(issuers.map(Issuer::maintain)),
             join_all(domains.map(|domain| domain.keep_fresh())),
         );
     }
@@ -320,6 +334,44 @@ impl Inner {
         renewed
     }
 
+    /// What is counted about questions to issuers.
+    fn introspection_gauges(&self) -> [Gauge; 3] {
+        let asked: Vec<ContactStatus> = self
+            .issuers
+            .iter()
+            .filter_map(|issuer| issuer.introspector.as_ref())
+            .map(|introspector| introspector.status())
+            .collect();
+        let sum =
+            |count: fn(&ContactStatus) -> u64| asked.iter().map(count).fold(0, u64::saturating_add);
+        let gauge = |name, help, kind, value| Gauge {
+            name,
+            help,
+            kind,
+            value,
+        };
+        [
+            gauge(
+                "keybound_introspection_requests_total",
+                "Questions sent to introspection endpoints.",
+                "counter",
+                sum(|status| status.asked),
+            ),
+            gauge(
+                "keybound_introspection_failures_total",
+                "Questions to introspection endpoints without an acceptable answer.",
+                "counter",
+                sum(|status| status.failed),
+            ),
+            gauge(
+                "keybound_introspection_under_way",
+                "Questions at introspection endpoints or waiting for their turn.",
+                "gauge",
+                sum(|status| u64::try_from(status.under_way).unwrap_or(u64::MAX)),
+            ),
+        ]
+    }
+
     /// A new event of this node; nothing if the system gives no random numbers.
     fn event(&self, kind: EventKind) -> Option<Event> {
         let id = random()?;
@@ -338,13 +390,56 @@ impl Nonces {
 }
 
 impl Issuer {
-    fn readiness(&self) -> ReadinessCheck {
+    fn new(place: usize, config: IssuerConfig, ahead: u64, shared: &Shared) -> Self {
+        let rules = IssuerRules {
+            leniency: config.lenient,
+            ahead,
+            scope_claim: config.scope_claim.clone(),
+            ..IssuerRules::new(config.url.as_str(), config.algorithms)
+        };
+        let audience = config.audience.clone();
+        let (fetcher, clock) = (shared.fetcher.clone(), Arc::clone(&shared.clock));
+        let keys = IssuerKeys::new(config.clone(), fetcher, clock);
+        let introspector = Introspector::new((place, &config), &rules, &keys, shared);
+        Self {
+            rules,
+            keys,
+            audience,
+            introspector,
+        }
+    }
+
+    /// Whether anything of this issuer is verified with its keys.
+    fn needs_keys(&self) -> bool {
+        let asked = self.introspector.as_ref();
+        asked.is_none_or(|introspector| introspector.config().needs_keys())
+    }
+
+    async fn maintain(&self) {
+        if self.needs_keys() {
+            self.keys.keep_fresh().await;
+        }
+        if let Some(introspector) = &self.introspector {
+            introspector.keep_in_touch().await;
+        }
+    }
+
+    fn readiness(&self) -> Vec<ReadinessCheck> {
         let status = self.keys.status();
-        ReadinessCheck {
+        let keys = self.needs_keys().then(|| ReadinessCheck {
             name: format!("keys {}", status.issuer),
             ok: status.usable,
             detail: status.detail,
-        }
+        });
+        let introspection = self.introspector.as_ref().map(|introspector| {
+            let status = introspector.status();
+            ReadinessCheck {
+                name: format!("introspection {}", self.rules.issuer),
+                ok: status.usable,
+                detail: status.detail,
+            }
+        });
+        keys.into_iter().chain(introspection).collect()
     }
 }
 

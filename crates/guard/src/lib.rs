@@ -7,7 +7,8 @@
 //!
 //! What a request must show and in which order it is checked is decided in
 //! `keybound-proto`; this crate brings what a resource server has to bring:
-//! issuers' keys ([`keys`], RFC 8414 and OpenID Connect discovery), the replay
+//! issuers' keys ([`keys`], RFC 8414 and OpenID Connect discovery), questions to
+//! issuers ([`introspection`], RFC 7662 and RFC 9701), the replay
 //! log ([`replay`], RFC 9449 section 11.1), a view of revocations
 //! ([`revocation`]), trust domains of workloads ([`workload`]), a cache of verified tokens, metrics, events, a tower
 //! [`layer`] and an [`axum`] extractor.
@@ -43,6 +44,7 @@ pub mod axum;
 mod config;
 pub mod fetch;
 mod guard;
+pub mod introspection;
 pub mod keys;
 pub mod layer;
 pub mod metrics;

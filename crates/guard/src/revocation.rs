@@ -80,8 +80,9 @@ impl RevocationView {
                 SignalEvent::Released => entries.remove(subject),
             }
         };
-        if event == SignalEvent::Locked {
-            self.inner.tokens.forget_subject(subject);
+        match event {
+            SignalEvent::Locked => self.inner.tokens.forget_subject(subject),
+            SignalEvent::Released => self.inner.tokens.forget_refusals(),
         }
         if changed {
             self.inner

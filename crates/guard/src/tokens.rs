@@ -21,9 +21,12 @@ use keybound_proto::time::UnixTime;
 use keybound_proto::token::{AccessToken, TokenHash};
 use quick_cache::sync::Cache;
 
-/// A bounded cache of verified tokens.
+use crate::introspection::Answers;
+
+/// A bounded cache of verified tokens, and the answers about introspected ones.
 pub(crate) struct TokenCache {
     entries: Cache<TokenHash, Known>,
+    answers: Arc<Answers>,
 }
 
 /// A token that was verified, and the key that signed it.
@@ -38,7 +41,13 @@ impl TokenCache {
     pub(crate) fn new(capacity: usize) -> Self {
         Self {
             entries: Cache::new(capacity.max(1)),
+            answers: Arc::new(Answers::new(capacity)),
         }
+    }
+
+    /// The answers of issuers that are asked.
+    pub(crate) fn answers(&self) -> &Arc<Answers> {
+        &self.answers
     }
 
     /// The token, if it was verified and has not expired.
@@ -64,6 +73,7 @@ impl TokenCache {
 
     /// Forgets every token that a lock or revocation is about.
     pub(crate) fn forget_subject(&self, subject: &Subject) {
+        self.answers.forget_subject(subject);
         if let Subject::TokenHash(hash) = subject {
             self.forget(*hash);
             return;
@@ -72,9 +82,14 @@ impl TokenCache {
             .retain(|_, known| !is_about(subject, &known.token));
     }
 
+    /// Forgets refusals of issuers that are asked: a lock was released.
+    pub(crate) fn forget_refusals(&self) {
+        self.answers.forget_refusals();
+    }
+
     /// How many tokens are remembered.
     pub(crate) fn len(&self) -> usize {
-        self.entries.len()
+        self.entries.len().saturating_add(self.answers.len())
     }
 }
 
@@ -86,7 +101,7 @@ impl fmt::Debug for TokenCache {
     }
 }
 
-fn is_about(subject: &Subject, token: &AccessToken) -> bool {
+pub(crate) fn is_about(subject: &Subject, token: &AccessToken) -> bool {
     match subject {
         Subject::Identity { issuer, subject } => {
             token.issuer() == issuer && token.subject() == subject

@@ -169,6 +169,8 @@ causes! {
         "the issuer must not use critical extensions";
     TokenExpired "token.expired", "RFC 9068 section 4", "the access token has expired",
         "get a new token";
+    TokenInactive "token.inactive", "RFC 7662 section 2.2", "the issuer says that the access token is not active",
+        "get a new token";
     TokenIssuerUnknown "token.issuer.unknown", "RFC 9068 section 4", "the access token's issuer is not trusted here",
         "configure the issuer for this route, or get a token from one that is";
     TokenKeyMismatch "token.key_mismatch", "RFC 9449 sections 6.1 and 7.1", "the proof's key is not the key the access token is bound to",
@@ -316,6 +318,14 @@ causes! {
     TokenRevoked "token.revoked", "RFC 7009 section 2", "the access token was revoked",
         "get a new token, if the identity is still allowed one";
     // --- what the verifier itself needs
+    IntrospectionBusy "introspection.busy", "Keybound fail closed", "too many access tokens are being asked about at once",
+        "retry later; look for a flood of unknown tokens, or raise the limit";
+    IntrospectionFlood "introspection.flood", "Keybound fail closed", "this peer has too many unknown access tokens under way",
+        "send fewer requests with tokens that were not used before";
+    IntrospectionInvalid "introspection.invalid", "RFC 7662 section 2.2, RFC 9701 section 5", "the issuer's answer about the access token is not acceptable",
+        "see what was expected; the introspection endpoint does not answer as its issuer's configuration here says";
+    IntrospectionUnavailable "introspection.unavailable", "RFC 7662 section 2.3", "the issuer cannot be asked about the access token",
+        "check that the introspection endpoint can be reached and takes this gateway's credentials";
     KeysUnavailable "keys.unavailable", "Keybound fail closed", "the issuer's keys cannot be had",
         "check that the issuer and its JWKS can be reached";
     ReplayEpoch "replay.epoch", "Keybound strict replay", "the proof may have been used before the last restart",
@@ -470,6 +480,10 @@ impl Cause {
             Self::DpopNonceAbsent
                 | Self::DpopNonceStale
                 | Self::ReplayEpoch
+                | Self::IntrospectionBusy
+                | Self::IntrospectionFlood
+                | Self::IntrospectionInvalid
+                | Self::IntrospectionUnavailable
                 | Self::KeysUnavailable
                 | Self::ReplayFlood
                 | Self::ReplayFull

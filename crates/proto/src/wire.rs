@@ -196,6 +196,7 @@ fn kind(cause: Cause, role: Role) -> Kind {
         | Cause::TokenCnfUnsupported
         | Cause::TokenCritical
         | Cause::TokenExpired
+        | Cause::TokenInactive
         | Cause::TokenIssuerUnknown
         | Cause::TokenKeyMismatch
         | Cause::TokenKeyUnknown
@@ -263,12 +264,15 @@ fn kind(cause: Cause, role: Role) -> Kind {
         | Cause::WptWth => Kind::WorkloadProblem,
         Cause::WorkloadIdentityRefused => Kind::Plain(403, "access_denied"),
         Cause::ScopeInsufficient => Kind::InsufficientScope,
-        Cause::IssuerClock
+        Cause::IntrospectionBusy
+        | Cause::IntrospectionInvalid
+        | Cause::IntrospectionUnavailable
+        | Cause::IssuerClock
         | Cause::KeysUnavailable
         | Cause::ReplayFull
         | Cause::RevocationStale
         | Cause::StoreUnavailable => Kind::Unavailable,
-        Cause::ReplayFlood => Kind::TooMany,
+        Cause::IntrospectionFlood | Cause::ReplayFlood => Kind::TooMany,
         Cause::AssertionAudience
         | Cause::AssertionClaim
         | Cause::AssertionExpired
@@ -348,7 +352,7 @@ impl Kind {
             Self::InvalidTarget => "the resource is not acceptable",
             Self::InvalidToken => "the access token is not acceptable",
             Self::Plain(..) => "the request cannot be served",
-            Self::TooMany => "too many requests with this key",
+            Self::TooMany => "too many requests",
             Self::Unauthorized => "the client may not do this",
             Self::Unavailable => "temporarily unable to check the request",
             Self::UseNonce => "a server nonce is required in the DPoP proof",

@@ -9,7 +9,7 @@ use keybound_proto::jose::{Algorithm, AlgorithmSet, PublicKey};
 use keybound_proto::time::UnixTime;
 use keybound_proto::token::identity::{self, Identity, IdentityError, IdentityRequest};
 use keybound_proto::token::{
-    AccessToken, AccessTokenClaims, Binding, IssuanceRecorded, IssuerRules, Leniency, TokenHash,
+    AccessToken, AccessTokenClaims, Binding, IssuanceRecorded, IssuerRules, TokenHash,
     UnsignedToken, UnverifiedToken, danger,
 };
 use keybound_proto::uri::Htu;
@@ -92,12 +92,7 @@ fn token_for(key: &Key, token_id: &str) -> String {
 }
 
 fn verified_token(text: &str) -> Arc<AccessToken> {
-    let rules = IssuerRules {
-        issuer: ISSUER.to_owned(),
-        algorithms: AlgorithmSet::TOKEN_DEFAULT,
-        leniency: Leniency::default(),
-        ahead: 10,
-    };
+    let rules = IssuerRules::new(ISSUER, AlgorithmSet::TOKEN_DEFAULT);
     let unverified = UnverifiedToken::parse(text.as_bytes(), 8192).unwrap();
     Arc::new(
         unverified

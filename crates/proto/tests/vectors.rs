@@ -11,7 +11,7 @@ use keybound_proto::dpop::{NonceKey, NoncePolicy, NonceRole, ProofWindow};
 use keybound_proto::jose::{Algorithm, AlgorithmSet, PublicKey};
 use keybound_proto::time::UnixTime;
 use keybound_proto::token::assertion::{AssertionRules, ClientKey, UnverifiedAssertion};
-use keybound_proto::token::{AccessToken, IssuerRules, Leniency};
+use keybound_proto::token::{AccessToken, IssuerRules, PresentedToken};
 use keybound_proto::uri::Htu;
 use keybound_proto::verify::{
     HeaderField, Message, NotRevoked, Presented, Profile, Received, Recorded, ReplayHashKey,
@@ -75,12 +75,14 @@ impl Server {
                 window,
                 max_token_bytes: 8192,
                 max_proof_bytes: 8192,
+                opaque_tokens: false,
             },
             rules: IssuerRules {
-                issuer: text(&server["issuer"]),
-                algorithms: algorithms(&server["token_algorithms"]),
-                leniency: Leniency::default(),
                 ahead: window.ahead,
+                ..IssuerRules::new(
+                    text(&server["issuer"]),
+                    algorithms(&server["token_algorithms"]),
+                )
             },
             keys: keys.collect(),
             nonces: NonceKey::new(&secret, NonceRole::ResourceServer, 0, 300),
@@ -102,9 +104,12 @@ impl Server {
 
     fn verify(
         &self,
-        unverified: &keybound_proto::token::UnverifiedToken<'_>,
+        unverified: &PresentedToken<'_>,
         now: UnixTime,
     ) -> Result<Arc<AccessToken>, Rejection> {
+        let PresentedToken::Jwt(unverified) = unverified else {
+            return Err(Cause::TokenMalformed.into());
+        };
         if unverified.query().issuer != self.rules.issuer {
             return Err(Cause::TokenIssuerUnknown.into());
         }

@@ -7,6 +7,7 @@
 //! [`super::validate`].
 
 mod choices;
+mod introspection;
 
 use std::collections::BTreeMap;
 
@@ -18,6 +19,7 @@ pub(crate) use self::choices::{
     OptionalClaim, ProofAlg, RegistrationModeName, ReplayModeName, SignalDelivery, SigningAlg,
     TokenAlg,
 };
+pub(crate) use self::introspection::{AnswerFormName, IntrospectionMode, IntrospectionSection};
 
 /// The whole file. `keybound serve` starts whichever of the sections `issuer`,
 /// `gateway` and `control` it has.
@@ -310,15 +312,30 @@ pub(crate) struct GatewayIssuerSection {
     /// Signature algorithms accepted from it.
     #[serde(default = "token_algorithms")]
     pub algorithms: Vec<TokenAlg>,
+    /// The `aud` of its tokens, where it is not the gateway's `resource`. Routes
+    /// with a `resource` of their own want that one all the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audience: Option<String>,
     /// Where its key set is, when its metadata shall not decide.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub jwks_uri: Option<String>,
+    /// File with its public keys as a JWK set, for an issuer that is not asked
+    /// for them. Read at start only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jwks_file: Option<String>,
     /// Origins other than its own that its `jwks_uri` may have.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub jwks_origins: Vec<String>,
-    /// RFC 9068 claims that this issuer leaves out.
+    /// What this issuer leaves out of its tokens or answers, although the
+    /// standards ask for it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub may_lack: Vec<OptionalClaim>,
+    /// The claim that holds the scopes: one text, or a list of names.
+    #[serde(default = "scope_claim")]
+    pub scope_claim: String,
+    /// How it is asked about tokens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub introspection: Option<IntrospectionSection>,
 }
 
 /// What is behind one path.
@@ -338,6 +355,10 @@ pub(crate) struct RouteSection {
     /// The audience of tokens for this route. By default that of the gateway.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resource: Option<String>,
+    /// Issuers whose tokens are taken here, by their `url`. By default every
+    /// one of the gateway.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub issuers: Vec<String>,
     /// Scopes needed, by method. A method that is not listed is refused with
     /// 405; `HEAD` counts as `GET`. Without this every method is let through and
     /// no scope is needed.
@@ -462,6 +483,10 @@ fn client_grants() -> Vec<Grant> {
 
 fn binding_methods() -> Vec<BindingMethod> {
     vec![BindingMethod::Dpop]
+}
+
+fn scope_claim() -> String {
+    "scope".to_owned()
 }
 
 fn token_algorithms() -> Vec<TokenAlg> {

@@ -6,6 +6,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use keybound_guard::introspection::IntrospectionConfig;
+use keybound_guard::keys::KeySet;
 use keybound_issuer::config::IssuerConfig;
 use keybound_proto::jose::{AlgorithmSet, Signer};
 use keybound_proto::uri::{HttpUrl, Origin};
@@ -117,6 +119,14 @@ pub(crate) struct GatewayIssuerSettings {
     pub(crate) url: HttpUrl,
     /// Signature algorithms accepted from it.
     pub(crate) algorithms: AlgorithmSet,
+    /// The audience of its tokens, where it is not the gateway's.
+    pub(crate) audience: Option<String>,
+    /// Its keys, where they are given.
+    pub(crate) jwks: Option<KeySet>,
+    /// The claim that holds the scopes.
+    pub(crate) scope_claim: String,
+    /// How it is asked about tokens.
+    pub(crate) introspection: Option<IntrospectionConfig>,
     /// Where its key set is, when metadata shall not decide.
     pub(crate) jwks_uri: Option<HttpUrl>,
     /// Origins its `jwks_uri` may have beside its own.
@@ -136,6 +146,10 @@ pub(crate) struct RouteSettings {
     pub(crate) enforcement: EnforcementMode,
     /// The audience of tokens.
     pub(crate) resource: String,
+    /// Whether that is the route's own, so that no issuer's replaces it.
+    pub(crate) own_resource: bool,
+    /// Issuers taken; empty: every one.
+    pub(crate) issuers: Vec<String>,
     /// Scopes needed, by method.
     pub(crate) scopes: BTreeMap<String, Vec<String>>,
     /// Whether proofs need a nonce.

@@ -116,7 +116,15 @@ fn issuer_config(settings: &GatewayIssuerSettings) -> IssuerConfig {
         missing_jti: lacks(OptionalClaim::Jti),
         missing_client_id: lacks(OptionalClaim::ClientId),
         missing_kid: lacks(OptionalClaim::Kid),
+        missing_type: lacks(OptionalClaim::Typ),
+        missing_audience: lacks(OptionalClaim::Aud),
+        missing_expiry: lacks(OptionalClaim::Exp),
+        missing_subject: lacks(OptionalClaim::Sub),
     };
+    config.audience.clone_from(&settings.audience);
+    config.jwks.clone_from(&settings.jwks);
+    config.scope_claim = settings.scope_claim.clone().into();
+    config.introspection.clone_from(&settings.introspection);
     config
 }
 
@@ -160,6 +168,8 @@ fn cors(origins: &[Origin]) -> Option<CorsConfig> {
 fn route_config(settings: &RouteSettings, manner: Manner) -> RouteConfig {
     let mut check = Route::new(&settings.path, &settings.resource);
     check.error_detail = manner.error_detail;
+    check.own_audience = settings.own_resource;
+    check.issuers = (!settings.issuers.is_empty()).then(|| settings.issuers.clone());
     check.nonce = if settings.nonce {
         NonceRule::Everybody
     } else {

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use keybound_proto::Rejection;
 use keybound_proto::cause::Cause;
 use keybound_proto::dpop::NoncePolicy;
-use keybound_proto::token::{AccessToken, TokenHash, UnverifiedToken};
+use keybound_proto::token::AccessToken;
 use keybound_proto::verify::{Presented, Received, Requirements, Unjudged, Unkeyed, Verified};
 use tokio::time::Instant;
 
-use super::{Guard, Inner, Issuer, Nonces};
+use super::vouch::Place;
+use super::{Guard, Inner, Nonces};
 use crate::config::Route;
 use crate::guard::record::RequestFacts;
 
@@ -46,7 +47,7 @@ impl Guard {
         facts: &RequestFacts<'_>,
     ) -> Result<Verified, Rejection> {
         let started = Instant::now();
-        let outcome = self.inner.check(presented, route).await;
+        let outcome = self.inner.check(presented, (route, facts.peer)).await;
         self.inner
             .record_decision(presented, route, facts, &outcome, started.elapsed());
         outcome
@@ -54,9 +55,13 @@ impl Guard {
 }
 
 impl Inner {
-    async fn check(&self, presented: &Presented<'_>, route: &Route) -> Result<Verified, Rejection> {
+    async fn check(
+        &self,
+        presented: &Presented<'_>,
+        place: Place<'_>,
+    ) -> Result<Verified, Rejection> {
         let nonces = self.nonces();
-        let unjudged = self.prove(presented, route, &nonces).await?;
+        let unjudged = self.prove(presented, place, &nonces).await?;
         // Fetching keys may have taken seconds; everything below is about now.
         let now = self.clock.now();
         let about =
@@ -79,13 +84,13 @@ impl Inner {
 
     /// Everything up to and including the proof's signature.
     async fn prove<'r>(
-        &self,
+        &'r self,
         presented: &Presented<'_>,
-        route: &'r Route,
+        (route, peer): Place<'r>,
         nonces: &Nonces,
     ) -> Result<Unjudged<'r>, Rejection> {
         let received = Received::read(&self.profile, *presented)?;
-        let known = self.known_token(received.token_hash());
+        let known = self.known_token(received.token_hash(), route);
         let policy = NoncePolicy {
             key: &nonces.key,
             required: route.nonce.is_for_everybody(),
@@ -93,18 +98,24 @@ impl Inner {
         let now = self.clock.now();
         let unkeyed = match received.begin(&self.profile, known.as_ref(), &policy, now) {
             Ok(unkeyed) => unkeyed,
-            Err(rejection) => return Err(self.name_token(rejection, presented).await),
+            Err(rejection) => {
+                return Err(self.name_token(rejection, presented, (route, peer)).await);
+            }
         };
         let token = match known {
             Some(token) => token,
-            None => self.verify(unkeyed.unverified()).await?,
+            None => {
+                // Present whenever the token was not known; without it nothing is verified.
+                let unverified = unkeyed.unverified().ok_or(Cause::TokenMalformed)?;
+                self.vouched(unverified, (route, peer)).await?
+            }
         };
         self.require(unkeyed, token, presented, route)
     }
 
     /// Checks the token for the route and the proof for the token.
     fn require<'r>(
-        &self,
+        &'r self,
         unkeyed: Unkeyed<'_>,
         token: Arc<AccessToken>,
         presented: &Presented<'_>,
@@ -117,7 +128,7 @@ impl Inner {
             }
         };
         let requirements = Requirements {
-            audience: &route.audience,
+            audience: self.audience_of(&token, route),
             issuers: route.issuers.as_deref(),
             scopes,
             nonce_clients: route.nonce.clients(),
@@ -126,81 +137,32 @@ impl Inner {
         unkeyed.with_token(token, &requirements, self.clock.now())
     }
 
-    /// The token with this hash, if it was verified before, has not expired, and
-    /// its issuer still publishes the key that signed it.
-    fn known_token(&self, hash: TokenHash) -> Option<Arc<AccessToken>> {
-        let known = self.tokens.find(hash, self.clock.now())?;
-        let issuer = self.issuer(known.token.issuer())?;
-        if issuer.keys.vouches_for(&known.signed_by) {
-            return Some(known.token);
-        }
-        self.tokens.forget(hash);
-        None
-    }
-
-    fn issuer(&self, name: &str) -> Option<&Issuer> {
-        self.issuers
-            .iter()
-            .find(|issuer| issuer.rules.issuer == name)
-    }
-
-    /// Verifies a token that was not known, and remembers it.
-    async fn verify(
-        &self,
-        unverified: Option<&UnverifiedToken<'_>>,
-    ) -> Result<Arc<AccessToken>, Rejection> {
-        // Present whenever the token was not known; without it nothing is verified.
-        let unverified = unverified.ok_or(Cause::TokenMalformed)?;
-        let query = unverified.query();
-        let Some(issuer) = self.issuer(&query.issuer) else {
-            return Err(Rejection::new(Cause::TokenIssuerUnknown).got(&query.issuer));
-        };
-        if !issuer.rules.algorithms.contains(query.algorithm) {
-            // Before any fetch: a token nobody could accept causes no traffic.
-            return Err(Rejection::new(Cause::TokenAlgUnacceptable)
-                .expected(issuer.rules.algorithms.to_string())
-                .got(query.algorithm.name()));
-        }
-        if query.kid.is_none() && !issuer.rules.leniency.missing_kid {
-            return Err(Rejection::new(Cause::TokenClaimInvalid).expected("a kid"));
-        }
-        let keys = issuer.keys.find(query).await?;
-        let now = self.clock.now();
-        let mut refusal = Rejection::new(Cause::TokenKeyUnknown);
-        for key in keys {
-            match unverified.verify(&issuer.rules, &key, now) {
-                Ok(token) => {
-                    let token = Arc::new(token);
-                    self.tokens.remember(Arc::clone(&token), key);
-                    return Ok(token);
-                }
-                Err(rejection) => refusal = rejection,
-            }
-            // Only a signature by another of the issuer's keys is worth trying the next.
-            if refusal.cause() != Cause::TokenSignatureInvalid {
-                break;
-            }
-        }
-        Err(refusal)
-    }
-
     /// A token presented with the scheme `DPoP` and no proof at all is how a
     /// stolen token looks, so it is verified although the request is refused
     /// anyway. Other faults of form come from proofs, which anybody can garble
     /// for nothing; those name a token only if it is known already.
-    async fn name_token(&self, rejection: Rejection, presented: &Presented<'_>) -> Rejection {
+    async fn name_token(
+        &self,
+        rejection: Rejection,
+        presented: &Presented<'_>,
+        place: Place<'_>,
+    ) -> Rejection {
         if rejection.token().is_some() || rejection.cause() != Cause::DpopAbsent {
             return rejection;
         }
-        match self.bare_token(presented).await {
+        match self.bare_token(presented, place).await {
             Some(token) => rejection.about(token),
             None => rejection,
         }
     }
 
-    async fn bare_token(&self, presented: &Presented<'_>) -> Option<Arc<AccessToken>> {
+    async fn bare_token(
+        &self,
+        presented: &Presented<'_>,
+        place: Place<'_>,
+    ) -> Option<Arc<AccessToken>> {
         let received = Received::read(&self.profile, *presented).ok()?;
         let unverified = received.bare_token(&self.profile).ok()?;
-        self.verify(Some(&unverified)).await.ok()
+        self.vouched(&unverified, place).await.ok()
     }
 }

@@ -35,6 +35,17 @@ pub struct KeySet {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DocumentError {
+    /// An endpoint is missing or no acceptable URL.
+    #[error("the metadata has no acceptable `{0}`; configure it")]
+    Endpoint(&'static str),
+    /// An endpoint points to an origin that was not configured.
+    #[error("`{member}` points to `{origin}`; configure the endpoint itself if it is meant")]
+    EndpointForeign {
+        /// The member.
+        member: &'static str,
+        /// Where it points.
+        origin: String,
+    },
     /// Two usable keys have the same `kid`.
     #[error("two keys of the set have the same `kid`")]
     DuplicateKeyId,
@@ -192,16 +203,7 @@ pub fn jwks_uri(
     issuer: &HttpUrl,
     listed: &[Origin],
 ) -> Result<HttpUrl, DocumentError> {
-    let document = Object::parse(document).map_err(|_| DocumentError::Malformed)?;
-    let named = document
-        .string("issuer")
-        .map_err(|_| DocumentError::Malformed)?;
-    if named != Some(issuer.as_str()) {
-        return Err(DocumentError::IssuerMismatch {
-            expected: issuer.as_str().to_owned(),
-            got: named.unwrap_or("none").chars().take(256).collect(),
-        });
-    }
+    let document = own_metadata(document, issuer)?;
     let text = document
         .string("jwks_uri")
         .map_err(|_| DocumentError::Malformed)?;
@@ -212,6 +214,45 @@ pub fn jwks_uri(
         return Err(DocumentError::JwksUriForeign(url.origin().to_string()));
     }
     Ok(url)
+}
+
+/// The endpoint `member` of an issuer's metadata, which must be at the issuer's
+/// own origin: what is sent there are tokens.
+///
+/// # Errors
+///
+/// [`DocumentError`].
+pub fn endpoint(
+    document: &[u8],
+    issuer: &HttpUrl,
+    member: &'static str,
+) -> Result<HttpUrl, DocumentError> {
+    let document = own_metadata(document, issuer)?;
+    let text = document
+        .string(member)
+        .map_err(|_| DocumentError::Malformed)?;
+    let url = HttpUrl::parse(text.ok_or(DocumentError::Endpoint(member))?);
+    let url = url.map_err(|_| DocumentError::Endpoint(member))?;
+    if url.origin() != issuer.origin() {
+        let origin = url.origin().to_string();
+        return Err(DocumentError::EndpointForeign { member, origin });
+    }
+    Ok(url)
+}
+
+/// The document, if it is the issuer's own (RFC 8414 section 3.3).
+fn own_metadata<'d>(document: &'d [u8], issuer: &HttpUrl) -> Result<Object<'d>, DocumentError> {
+    let document = Object::parse(document).map_err(|_| DocumentError::Malformed)?;
+    let named = document
+        .string("issuer")
+        .map_err(|_| DocumentError::Malformed)?;
+    if named != Some(issuer.as_str()) {
+        return Err(DocumentError::IssuerMismatch {
+            expected: issuer.as_str().to_owned(),
+            got: named.unwrap_or("none").chars().take(256).collect(),
+        });
+    }
+    Ok(document)
 }
 
 /// Where an issuer's metadata may be: RFC 8414 section 3.1 inserts the

@@ -2,8 +2,8 @@
 //! than once per cooldown.
 //!
 //! - Keys come from `jwks_uri` of the issuer's metadata (RFC 8414, OpenID
-//!   Connect Discovery), which must name the issuer exactly, or from a
-//!   configured URL. No `jku`, `x5u` or `x5c` of a token is ever followed.
+//!   Connect Discovery), which must name the issuer exactly, from a configured
+//!   URL, or from a configured set that is never fetched. No `jku`, `x5u` or `x5c` of a token is ever followed.
 //! - An unknown `kid` causes one fetch, shared by everybody who waits for it;
 //!   until the cooldown has passed further unknown `kid`s cause none, whether
 //!   the fetch succeeded, failed or brought an empty set (SC-235).
@@ -13,6 +13,7 @@
 //!
 //! Does not verify tokens; see [`crate::Guard::check`].
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
@@ -27,6 +28,7 @@ use tokio::sync::watch;
 
 pub use self::document::{DocumentError, IssuerKey, KeySet};
 use crate::fetch::{FetchError, Fetcher};
+use crate::introspection::IntrospectionConfig;
 
 pub mod document;
 
@@ -39,10 +41,19 @@ pub struct IssuerConfig {
     pub algorithms: AlgorithmSet,
     /// Where its keys are, if not found by discovery.
     pub jwks_uri: Option<HttpUrl>,
+    /// Its keys, where they are given and never fetched.
+    pub jwks: Option<KeySet>,
     /// Origins beside the issuer's own that a discovered `jwks_uri` may have.
     pub jwks_origins: Vec<Origin>,
     /// What its tokens may lack.
     pub lenient: Leniency,
+    /// The claim that holds the scopes.
+    pub scope_claim: Cow<'static, str>,
+    /// The audience of its tokens on routes that do not name one for it; see
+    /// [`Route::audience_of`](crate::Route::audience_of).
+    pub audience: Option<String>,
+    /// How it is asked about tokens; `None`: never, and opaque tokens are not its.
+    pub introspection: Option<IntrospectionConfig>,
     /// Seconds between two attempts to fetch its keys.
     pub fetch_cooldown: u64,
     /// Seconds after which its keys are fetched again in the background.
@@ -119,8 +130,12 @@ impl IssuerConfig {
             url,
             algorithms: AlgorithmSet::FOREIGN_TOKEN_DEFAULT,
             jwks_uri: None,
+            jwks: None,
             jwks_origins: Vec::new(),
             lenient: Leniency::default(),
+            scope_claim: Cow::Borrowed("scope"),
+            audience: None,
+            introspection: None,
             fetch_cooldown: 30,
             refresh_after: 300,
             max_key_age: 86_400,
@@ -130,11 +145,15 @@ impl IssuerConfig {
 
 impl IssuerKeys {
     pub(crate) fn new(config: IssuerConfig, fetcher: Fetcher, clock: Arc<dyn Clock>) -> Arc<Self> {
+        let given = config.jwks.clone().map(|set| Held {
+            set,
+            fetched_at: clock.now(),
+        });
         Arc::new(Self {
             config,
             fetcher,
             clock,
-            held: ArcSwapOption::empty(),
+            held: ArcSwapOption::new(given.map(Arc::new)),
             attempt: Mutex::new(Attempt::default()),
         })
     }
@@ -214,8 +233,11 @@ impl IssuerKeys {
 
     /// The set, unless it is older than it may serve.
     fn usable(&self) -> Option<Arc<Held>> {
-        let now = self.clock.now();
         let held = self.held.load_full()?;
+        if self.config.jwks.is_some() {
+            return Some(held);
+        }
+        let now = self.clock.now();
         let age = now.seconds_since(held.fetched_at);
         // A set from far in the future was fetched before the clock was set
         // back: its age is not known.
@@ -224,7 +246,8 @@ impl IssuerKeys {
     }
 
     fn is_due(&self, held: &Held) -> bool {
-        self.clock.now().seconds_since(held.fetched_at) >= self.config.refresh_after
+        let age = self.clock.now().seconds_since(held.fetched_at);
+        self.config.jwks.is_none() && age >= self.config.refresh_after
     }
 
     fn refresh_if_due(self: &Arc<Self>, held: &Held) {
@@ -245,6 +268,9 @@ impl IssuerKeys {
     /// The fetch is a task of its own, so that a sender who hangs up neither
     /// cancels it for others nor makes it happen twice.
     fn start(self: &Arc<Self>) -> Option<watch::Receiver<bool>> {
+        if self.config.jwks.is_some() {
+            return None;
+        }
         let now = self.clock.now();
         let mut attempt = self.attempt.lock();
         let under_way = attempt
@@ -308,22 +334,11 @@ impl IssuerKeys {
     }
 
     async fn discover(&self) -> Result<HttpUrl, KeysError> {
-        let mut failure = FetchError::Status(404);
-        for url in document::metadata_urls(&self.config.url) {
-            match self.fetcher.get(&url).await {
-                Ok(document) => {
-                    let jwks_uri =
-                        document::jwks_uri(&document, &self.config.url, &self.config.jwks_origins);
-                    return jwks_uri.map_err(KeysError::MetadataUnusable);
-                }
-                // Only "not here" makes the other place worth asking.
-                Err(FetchError::Status(status @ (404 | 405 | 410))) => {
-                    failure = FetchError::Status(status);
-                }
-                Err(error) => return Err(KeysError::MetadataFetch(error)),
-            }
-        }
-        Err(KeysError::MetadataFetch(failure))
+        let issuer = &self.config.url;
+        let metadata = self.fetcher.metadata(issuer).await;
+        let metadata = metadata.map_err(KeysError::MetadataFetch)?;
+        document::jwks_uri(&metadata, issuer, &self.config.jwks_origins)
+            .map_err(KeysError::MetadataUnusable)
     }
 }
 

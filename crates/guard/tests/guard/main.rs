@@ -3,6 +3,9 @@
 mod agents;
 mod check;
 mod events;
+mod introspection;
+mod introspection_vectors;
+mod issuers;
 mod keys;
 mod layer;
 mod nonce;

@@ -11,9 +11,8 @@ use axum::extract::State;
 use axum::http::{StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use keybound_custody::SoftwareKey;
-use keybound_guard::{
-    EventSink, Guard, GuardConfig, IssuerConfig, ReplayConfig, ReplayMode, Route,
-};
+pub(crate) use keybound_guard::Route;
+use keybound_guard::{EventSink, Guard, GuardConfig, IssuerConfig, ReplayConfig, ReplayMode};
 use keybound_proto::Rejection;
 use keybound_proto::cause::Cause;
 use keybound_proto::dpop::{self, ProofRequest};
@@ -293,12 +292,27 @@ impl World {
     }
 
     pub(crate) fn replay_entries(&self) -> usize {
-        let text = self.guard.render_metrics();
-        let line = text
-            .lines()
-            .find(|line| line.starts_with("keybound_replay_store_entries "));
-        line.unwrap().rsplit(' ').next().unwrap().parse().unwrap()
+        usize::try_from(gauge(&self.guard, "keybound_replay_store_entries")).unwrap()
     }
+}
+
+/// The value of a metric without labels.
+pub(crate) fn gauge(guard: &Guard, name: &str) -> u64 {
+    let text = guard.render_metrics();
+    let prefix = format!("{name} ");
+    let line = text.lines().find(|line| line.starts_with(&prefix));
+    line.unwrap().rsplit(' ').next().unwrap().parse().unwrap()
+}
+
+/// Waits until it holds, for at most ten seconds.
+pub(crate) async fn until(holds: impl Fn() -> bool) {
+    let polled = async {
+        while !holds() {
+            tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+        }
+    };
+    let patience = std::time::Duration::from_secs(10);
+    tokio::time::timeout(patience, polled).await.unwrap();
 }
 
 /// A guard for one issuer, on its first run.
@@ -325,18 +339,26 @@ pub(crate) async fn check(
     authorization: impl AsRef<str>,
     proof: Option<&str>,
 ) -> Result<Verified, Rejection> {
-    let authorization = authorization.as_ref();
     let target = Htu::parse(TARGET).unwrap();
-    let presented = Presented {
+    let presented = presented(&target, authorization.as_ref(), proof);
+    guard.check(&presented, route).await
+}
+
+/// The usual request with these credentials.
+pub(crate) fn presented<'a>(
+    target: &'a Htu,
+    authorization: &'a str,
+    proof: Option<&'a str>,
+) -> Presented<'a> {
+    Presented {
         method: "GET",
-        target: &target,
+        target,
         authorization: HeaderField::One(authorization.as_bytes()),
         proof: proof.map_or(HeaderField::Absent, |proof| {
             HeaderField::One(proof.as_bytes())
         }),
         message: Message::default(),
-    };
-    guard.check(&presented, route).await
+    }
 }
 
 /// What goes into a proof.
@@ -365,7 +387,12 @@ impl Proof<'_> {
         }
     }
 
-    fn sign(self) -> String {
+    /// A good proof for this token at this second, by a key of its own.
+    pub(crate) fn at(token: &str, seconds: u64) -> Proof<'static> {
+        Proof::new(token, UnixTime::from_secs(seconds))
+    }
+
+    pub(crate) fn sign(self) -> String {
         let request = ProofRequest {
             method: self.method,
             htu: self.htu,

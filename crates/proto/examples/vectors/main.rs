@@ -5,6 +5,7 @@
 
 mod assertions;
 mod certificates;
+mod introspection;
 mod make;
 mod proofs;
 mod signatures;
@@ -23,6 +24,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     write(directory, "requests.json", &requests())?;
     write(directory, "assertions.json", &assertions::file())?;
     write(directory, "signatures.json", &signatures::file())?;
+    write(directory, "introspection.json", &introspection::file())?;
     write(directory, "workloads.json", &workloads::file())?;
     write(directory, "certificates.json", &certificates::file())?;
     Ok(())

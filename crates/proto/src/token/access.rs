@@ -5,9 +5,12 @@
 //! claims were checked. Audience and expiry are checked again for each route and
 //! request, because a verified token is kept and reused.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
+use super::actor::{self, Actor};
+use super::status_list::StatusClaim;
 use super::{ACCESS_TOKEN_TYPE, Confirmation, MAX_TIME, TokenHash};
 use crate::cause::Cause;
 use crate::jose::{Algorithm, AlgorithmSet, Jws, JwsError, PublicKey, SignatureValid};
@@ -27,18 +30,51 @@ pub struct IssuerRules {
     pub leniency: Leniency,
     /// Seconds `iat` and `nbf` may be ahead of our clock.
     pub ahead: u64,
+    /// The claim that holds the scopes: `scope` by RFC 9068, `scp` at some issuers. One string
+    /// of names separated by spaces, or an array of names.
+    pub scope_claim: Cow<'static, str>,
 }
 
-/// Claims and header members RFC 9068 requires and some issuers leave out.
+/// Claims and header members the standards require and some issuers leave out.
 /// The default demands them all.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "one independent switch for each thing that may be lacking"
+)]
 pub struct Leniency {
+    /// Answers of introspection may lack `aud`: what the issuer says is active for the caller
+    /// that asked counts as meant for it. JWTs never lack it.
+    pub missing_audience: bool,
     /// The issuer's tokens may lack `client_id`.
     pub missing_client_id: bool,
+    /// Answers of introspection may lack `exp`: they are believed for as long as they may be
+    /// kept, then asked for again. JWTs never lack it.
+    pub missing_expiry: bool,
     /// The issuer's tokens may lack `jti`.
     pub missing_jti: bool,
     /// The issuer's tokens may lack `kid`.
     pub missing_kid: bool,
+    /// Answers of introspection may lack `sub`: the identity is then the client. JWTs never
+    /// lack it.
+    pub missing_subject: bool,
+    /// The issuer's tokens may be of the type `JWT`, or of none (RFC 9068 section 4 wants
+    /// `at+jwt`). Tokens that show themselves to be something else are refused all the same.
+    pub missing_type: bool,
+}
+
+impl IssuerRules {
+    /// The rules of RFC 9068 for one issuer: no leniency, `iat` and `nbf` at most 10 s ahead.
+    #[must_use]
+    pub fn new(issuer: impl Into<String>, algorithms: AlgorithmSet) -> Self {
+        Self {
+            issuer: issuer.into(),
+            algorithms,
+            leniency: Leniency::default(),
+            ahead: 10,
+            scope_claim: Cow::Borrowed("scope"),
+        }
+    }
 }
 
 /// Text that has the form of a signed access token. Nothing in it is trusted.
@@ -46,6 +82,16 @@ pub struct UnverifiedToken<'a> {
     jws: Jws<'a>,
     hash: TokenHash,
     query: TokenQuery,
+    named_type: NamedType,
+}
+
+/// What `typ` says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum NamedType {
+    /// `at+jwt`.
+    AccessToken,
+    /// `JWT`, or nothing.
+    Unspecific,
 }
 
 /// Where to look for the key of a token that is not verified yet.
@@ -75,7 +121,7 @@ impl<'a> UnverifiedToken<'a> {
     ) -> Result<Self, Rejection> {
         let jws = Jws::parse(text, max_bytes).map_err(malformed)?;
         let header = jws.header().map_err(malformed)?;
-        let IsAccessToken(()) = check_type(header.typ())?;
+        let named_type = named_type(header.typ())?;
         let algorithm = header.alg().map_err(malformed)?;
         let kid = header.kid().map(str::to_owned);
         let claims = jws.claims().map_err(malformed)?;
@@ -90,6 +136,7 @@ impl<'a> UnverifiedToken<'a> {
                 kid,
                 algorithm,
             },
+            named_type,
         })
     }
 
@@ -97,6 +144,12 @@ impl<'a> UnverifiedToken<'a> {
     #[must_use]
     pub const fn hash(&self) -> TokenHash {
         self.hash
+    }
+
+    /// The text, which is a secret.
+    #[must_use]
+    pub const fn text(&self) -> &'a [u8] {
+        self.jws.text()
     }
 
     /// Where to look for the key.
@@ -122,8 +175,17 @@ impl<'a> UnverifiedToken<'a> {
             .verify(self.query.algorithm, key)
             .map_err(|_| Rejection::new(Cause::TokenSignatureInvalid))?;
         let claims = self.jws.claims().map_err(malformed)?;
-        let token = self.read_claims(&claims, within_rules, &signature)?;
+        let token = self.read_claims(&claims, rules, (&within_rules, &signature))?;
         token.check_time(rules.ahead, now).map(|ValidNow(())| token)
+    }
+
+    /// Whether the rules could accept the token at all, going by its header and `iss`: asked
+    /// before a key is looked for.
+    ///
+    /// # Errors
+    /// A [`Rejection`] with a `token.*` cause.
+    pub fn acceptable(&self, rules: &IssuerRules) -> Result<(), Rejection> {
+        self.check_rules(rules).map(|WithinRules(())| ())
     }
 
     fn check_rules(&self, rules: &IssuerRules) -> Result<WithinRules, Rejection> {
@@ -140,27 +202,32 @@ impl<'a> UnverifiedToken<'a> {
         if self.query.kid.is_none() && !rules.leniency.missing_kid {
             return Err(missing("kid"));
         }
-        Ok(WithinRules(rules.leniency))
+        if self.named_type == NamedType::Unspecific && !rules.leniency.missing_type {
+            return Err(Rejection::new(Cause::TokenTyp)
+                .expected(ACCESS_TOKEN_TYPE)
+                .got("JWT or no typ"));
+        }
+        Ok(WithinRules(()))
     }
 
     /// Reads the claims of a token whose issuer is known and whose signature is good.
     fn read_claims(
         &self,
         claims: &json::Object<'_>,
-        WithinRules(lenient): WithinRules,
-        _signature: &SignatureValid,
+        rules: &IssuerRules,
+        _checked: (&WithinRules, &SignatureValid),
     ) -> Result<AccessToken, Rejection> {
+        if self.named_type == NamedType::Unspecific {
+            check_is_no_other_token(claims)?;
+        }
+        let lenient = rules.leniency;
         Ok(AccessToken {
             hash: self.hash,
             issuer: self.query.issuer.clone(),
             subject: text_claim(claims, "sub")?.to_owned(),
             client_id: optional_text(claims, "client_id", lenient.missing_client_id)?,
             audience: audience(claims)?,
-            scope: claims
-                .string("scope")
-                .map_err(|_| missing("scope"))?
-                .unwrap_or_default()
-                .to_owned(),
+            scope: scope(claims, &rules.scope_claim)?,
             token_id: optional_text(claims, "jti", lenient.missing_jti)?,
             issued_at: time_claim(claims, "iat")?,
             expires_at: time_claim(claims, "exp")?,
@@ -168,6 +235,9 @@ impl<'a> UnverifiedToken<'a> {
             confirmation: Confirmation::read(claims)?,
             kid: self.query.kid.clone(),
             workload_key: None,
+            source: TokenSource::Signature,
+            actors: actor::read(claims)?,
+            status: StatusClaim::read(claims),
         })
     }
 }
@@ -181,22 +251,35 @@ impl fmt::Debug for UnverifiedToken<'_> {
     }
 }
 
-/// An access token whose issuer signature and claims were verified. Holds no token text.
+/// An access token that its issuer vouched for, by a signature or by an answer, and whose claims
+/// were checked. Holds no token text.
 #[derive(Clone, Debug)]
 pub struct AccessToken {
-    hash: TokenHash,
-    issuer: String,
-    subject: String,
-    client_id: Option<String>,
-    audience: Vec<String>,
-    scope: String,
-    token_id: Option<String>,
-    issued_at: UnixTime,
-    expires_at: UnixTime,
-    not_before: Option<UnixTime>,
-    confirmation: Confirmation,
-    kid: Option<String>,
-    workload_key: Option<Arc<WorkloadKey>>,
+    pub(super) hash: TokenHash,
+    pub(super) issuer: String,
+    pub(super) subject: String,
+    pub(super) client_id: Option<String>,
+    pub(super) audience: Vec<String>,
+    pub(super) scope: String,
+    pub(super) token_id: Option<String>,
+    pub(super) issued_at: UnixTime,
+    pub(super) expires_at: UnixTime,
+    pub(super) not_before: Option<UnixTime>,
+    pub(super) confirmation: Confirmation,
+    pub(super) kid: Option<String>,
+    pub(super) source: TokenSource,
+    pub(super) actors: Vec<Actor>,
+    pub(super) status: StatusClaim,
+    pub(super) workload_key: Option<Arc<WorkloadKey>>,
+}
+
+/// How the issuer vouched for a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenSource {
+    /// By its answer to a question about the token (RFC 7662, RFC 9701).
+    Introspection,
+    /// By its signature on the token (RFC 9068).
+    Signature,
 }
 
 /// What a verified workload identity token says.
@@ -230,6 +313,9 @@ impl AccessToken {
             not_before: claims.not_before,
             confirmation: Confirmation::to_key(claims.key.key().clone()),
             kid: claims.kid,
+            source: TokenSource::Signature,
+            actors: Vec::new(),
+            status: StatusClaim::Absent,
             workload_key: Some(claims.key),
         }
     }
@@ -314,6 +400,26 @@ impl AccessToken {
         self.kid.as_deref()
     }
 
+    /// How the issuer vouched for the token.
+    #[must_use]
+    pub const fn source(&self) -> TokenSource {
+        self.source
+    }
+
+    /// `act`: who acts for the subject, the current actor first (RFC 8693 section 4.1). Empty
+    /// where nobody does.
+    #[must_use]
+    pub fn actors(&self) -> &[Actor] {
+        &self.actors
+    }
+
+    /// `status`: the place in a status list that says whether the token still counts. Looked up
+    /// only where the issuer's rules ask for it.
+    #[must_use]
+    pub const fn status(&self) -> &StatusClaim {
+        &self.status
+    }
+
     /// `exp`, `nbf`, `iat` against now (RFC 9068 section 4, RFC 7519 section 4.1). `exp` has
     /// no leeway: a token is never used beyond it.
     pub(crate) fn check_time(&self, ahead: u64, now: UnixTime) -> Result<ValidNow, Rejection> {
@@ -344,11 +450,8 @@ impl AccessToken {
     }
 }
 
-/// Says that issuer, algorithm and `kid` are as the rules want them, and what else may be lacking.
-struct WithinRules(Leniency);
-
-/// Says that `typ` is an access token's.
-struct IsAccessToken(());
+/// Says that issuer, algorithm, `kid` and `typ` are as the rules want them.
+struct WithinRules(());
 
 /// Says that the token was valid at the moment of the check.
 #[derive(Debug)]
@@ -372,27 +475,61 @@ fn malformed(error: JwsError) -> Rejection {
     Rejection::new(cause).got(error.to_string())
 }
 
-/// RFC 9068 section 4: `at+jwt` or `application/at+jwt`, anything else refused. Media types
-/// compare without regard to case.
-fn check_type(typ: Option<&str>) -> Result<IsAccessToken, Rejection> {
-    let typ = typ.unwrap_or("no typ");
+/// RFC 9068 section 4: `at+jwt` or `application/at+jwt`. `JWT` and nothing at all are what some
+/// issuers write instead, which their rules have to allow; anything else is another kind of
+/// token. Media types compare without regard to case.
+fn named_type(typ: Option<&str>) -> Result<NamedType, Rejection> {
+    let Some(typ) = typ else {
+        return Ok(NamedType::Unspecific);
+    };
     let bare = match typ.split_once('/') {
         Some((kind, rest)) if kind.eq_ignore_ascii_case("application") => rest,
         _ => typ,
     };
     if bare.eq_ignore_ascii_case(ACCESS_TOKEN_TYPE) {
-        return Ok(IsAccessToken(()));
+        return Ok(NamedType::AccessToken);
+    }
+    if bare.eq_ignore_ascii_case("JWT") {
+        return Ok(NamedType::Unspecific);
     }
     Err(Rejection::new(Cause::TokenTyp)
         .expected(ACCESS_TOKEN_TYPE)
         .got(typ))
 }
 
-fn missing(name: &str) -> Rejection {
+/// A token whose header does not say what it is may say so in its claims: ID tokens carry
+/// hashes of what they came with (OpenID Connect Core sections 3.1.3.6 and 3.3.2.11), and
+/// issuers that sign everything as `JWT` name the kind in `typ` or `token_use`.
+fn check_is_no_other_token(claims: &json::Object<'_>) -> Result<(), Rejection> {
+    let other = |kind: &str| {
+        Err(Rejection::new(Cause::TokenTyp)
+            .expected(ACCESS_TOKEN_TYPE)
+            .got(kind))
+    };
+    for member in ["at_hash", "c_hash", "s_hash", "events"] {
+        if claims.contains(member) {
+            return other(member);
+        }
+    }
+    for (member, own) in [("typ", &["bearer", "dpop"][..]), ("token_use", &["access"])] {
+        let named = claims.string(member).map_err(|_| missing(member))?;
+        if let Some(kind) = named
+            && !own.iter().any(|own| kind.eq_ignore_ascii_case(own))
+        {
+            return other(kind);
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn missing(name: &str) -> Rejection {
     Rejection::new(Cause::TokenClaimInvalid).expected(format!("a valid {name}"))
 }
 
-fn text_claim<'c>(claims: &'c json::Object<'_>, name: &str) -> Result<&'c str, Rejection> {
+pub(super) fn text_claim<'c>(
+    claims: &'c json::Object<'_>,
+    name: &str,
+) -> Result<&'c str, Rejection> {
     claims
         .string(name)
         .ok()
@@ -401,7 +538,7 @@ fn text_claim<'c>(claims: &'c json::Object<'_>, name: &str) -> Result<&'c str, R
         .ok_or_else(|| missing(name))
 }
 
-fn optional_text(
+pub(super) fn optional_text(
     claims: &json::Object<'_>,
     name: &str,
     may_lack: bool,
@@ -416,7 +553,10 @@ fn time_claim(claims: &json::Object<'_>, name: &str) -> Result<UnixTime, Rejecti
     optional_time(claims, name)?.ok_or_else(|| missing(name))
 }
 
-fn optional_time(claims: &json::Object<'_>, name: &str) -> Result<Option<UnixTime>, Rejection> {
+pub(super) fn optional_time(
+    claims: &json::Object<'_>,
+    name: &str,
+) -> Result<Option<UnixTime>, Rejection> {
     match claims.unsigned(name) {
         Ok(Some(seconds)) if seconds <= MAX_TIME => Ok(Some(UnixTime::from_secs(seconds))),
         Ok(None) => Ok(None),
@@ -424,7 +564,7 @@ fn optional_time(claims: &json::Object<'_>, name: &str) -> Result<Option<UnixTim
     }
 }
 
-fn audience(claims: &json::Object<'_>) -> Result<Vec<String>, Rejection> {
+pub(super) fn audience(claims: &json::Object<'_>) -> Result<Vec<String>, Rejection> {
     let audience = claims
         .strings("aud")
         .ok()
@@ -432,4 +572,24 @@ fn audience(claims: &json::Object<'_>) -> Result<Vec<String>, Rejection> {
         .filter(|audience| !audience.is_empty())
         .ok_or_else(|| missing("aud"))?;
     Ok(audience.into_iter().map(str::to_owned).collect())
+}
+
+/// The scopes as one string. An array (RFC 8693 has none, some issuers do) must hold names, so
+/// that none of them becomes two.
+pub(super) fn scope(claims: &json::Object<'_>, name: &str) -> Result<String, Rejection> {
+    let Ok(Some(scopes)) = claims.strings(name) else {
+        return match claims.get(name) {
+            None => Ok(String::new()),
+            Some(_) => Err(missing(name)),
+        };
+    };
+    let is_array = matches!(claims.get(name), Some(json::Value::Array(_)));
+    if is_array
+        && scopes
+            .iter()
+            .any(|scope| scope.is_empty() || scope.contains(' '))
+    {
+        return Err(missing(name));
+    }
+    Ok(scopes.join(" "))
 }

@@ -6,16 +6,24 @@
 //! in which a request is checked is in [`crate::verify`].
 
 mod access;
+mod actor;
 pub mod artefact;
 pub mod assertion;
 mod confirmation;
+mod form;
 mod hash;
 pub mod identity;
+pub mod introspection;
 mod mint;
+pub mod status_list;
 
-pub use self::access::{AccessToken, IssuerRules, Leniency, TokenQuery, UnverifiedToken};
+pub use self::access::{
+    AccessToken, IssuerRules, Leniency, TokenQuery, TokenSource, UnverifiedToken,
+};
 pub(crate) use self::access::{ForThisResource, ValidNow, WorkloadClaims};
+pub use self::actor::{Actor, MAX_ACTORS};
 pub use self::confirmation::{CertificateBinding, Confirmation, KeyBinding, RENEWAL, Renewal};
+pub use self::form::{OpaqueToken, PresentedToken};
 pub use self::hash::TokenHash;
 pub(crate) use self::mint::ProvenKey;
 pub use self::mint::{

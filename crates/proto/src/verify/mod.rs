@@ -48,16 +48,19 @@ pub struct Profile {
     pub max_token_bytes: usize,
     /// The largest proof, in bytes.
     pub max_proof_bytes: usize,
+    /// Whether tokens that are no JWTs are taken: only where their issuer can be asked.
+    pub opaque_tokens: bool,
 }
 
 impl Default for Profile {
-    /// ES256 and EdDSA, 60 s back, 10 s ahead, 8 KiB each.
+    /// ES256 and EdDSA, 60 s back, 10 s ahead, 8 KiB each, JWTs only.
     fn default() -> Self {
         Self {
             proof_algorithms: AlgorithmSet::PROOF_DEFAULT,
             window: ProofWindow::default(),
             max_token_bytes: 8192,
             max_proof_bytes: 8192,
+            opaque_tokens: false,
         }
     }
 }

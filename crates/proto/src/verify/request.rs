@@ -15,7 +15,7 @@ use crate::dpop::{NoncePolicy, Proof, ProofWindow};
 use crate::jose::Jkt;
 use crate::rejection::Rejection;
 use crate::time::UnixTime;
-use crate::token::{AccessToken, ForThisResource, TokenHash, UnverifiedToken, ValidNow};
+use crate::token::{AccessToken, ForThisResource, PresentedToken, TokenHash, ValidNow};
 
 /// Headers whose form was checked. Wants the answer to "is this token known?", then
 /// [`Received::begin`].
@@ -52,8 +52,9 @@ impl<'a> Received<'a> {
     ///
     /// # Errors
     /// A [`Rejection`] with a `token.*` cause if it does not even have the form.
-    pub fn bare_token(&self, profile: &Profile) -> Result<UnverifiedToken<'a>, Rejection> {
-        UnverifiedToken::parse_with_hash(self.token, self.hash, profile.max_token_bytes)
+    pub fn bare_token(&self, profile: &Profile) -> Result<PresentedToken<'a>, Rejection> {
+        let limits = (profile.max_token_bytes, profile.opaque_tokens);
+        PresentedToken::parse_with_hash(self.token, self.hash, limits)
     }
 
     /// Checks the forms of token and proof, then the proof's claims against the request
@@ -129,7 +130,7 @@ impl fmt::Debug for Received<'_> {
 #[derive(Debug)]
 pub struct Unkeyed<'a> {
     hash: TokenHash,
-    unverified: Option<UnverifiedToken<'a>>,
+    unverified: Option<PresentedToken<'a>>,
     shown: Shown<'a>,
     certificate: Option<&'a PeerCertificate>,
     window: ProofWindow,
@@ -153,7 +154,7 @@ pub struct Requirements<'a> {
 impl<'a> Unkeyed<'a> {
     /// The token that is to be verified; `None` if it was known.
     #[must_use]
-    pub const fn unverified(&self) -> Option<&UnverifiedToken<'a>> {
+    pub const fn unverified(&self) -> Option<&PresentedToken<'a>> {
         self.unverified.as_ref()
     }
 

@@ -116,7 +116,7 @@ pub(crate) enum SignalDelivery {
     Poll,
 }
 
-/// RFC 9068 claims and header members an issuer may leave out.
+/// Claims and header members an issuer may leave out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum OptionalClaim {
@@ -127,6 +127,14 @@ pub(crate) enum OptionalClaim {
     /// The header's key identifier; the issuer must then have one key for the
     /// algorithm.
     Kid,
+    /// The header's type: `JWT` or nothing instead of `at+jwt`.
+    Typ,
+    /// The audience, in answers of introspection.
+    Aud,
+    /// The end, in answers of introspection.
+    Exp,
+    /// The identity, in answers of introspection: it is then the client.
+    Sub,
 }
 
 /// What a route asks of a request.

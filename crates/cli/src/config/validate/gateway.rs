@@ -1,8 +1,10 @@
 //! The section `[gateway]`.
 
+use keybound_guard::keys::KeySet;
 use keybound_proto::uri::request_target;
 
 use super::checker::Checker;
+use super::introspection;
 use crate::config::model::{
     EnforcementMode, GatewayControlSection, GatewayIssuerSection, GatewaySection, RouteSection,
 };
@@ -38,6 +40,7 @@ pub(super) fn check(
     let control = control(checker, section.control.as_ref());
     let issuers = issuers(checker, section);
     let routes = routes(checker, section);
+    introspection::check_routes(checker, section);
     let cors_origins = checker.origins("gateway.cors_origins", &section.cors_origins);
     let upstream_timeout = checker.duration(
         "gateway.upstream_timeout",
@@ -151,13 +154,41 @@ fn issuer(
         None => None,
     };
     let origins = checker.origins(&format!("{key}.jwks_origins"), &section.jwks_origins);
+    let jwks = match &section.jwks_file {
+        Some(file) => Some(key_set(checker, &format!("{key}.jwks_file"), file)?),
+        None => None,
+    };
+    let introspection = match &section.introspection {
+        Some(section) => Some(introspection::check(
+            checker,
+            &format!("{key}.introspection"),
+            section,
+        )?),
+        None => None,
+    };
     Some(GatewayIssuerSettings {
         url: url?,
         algorithms: algorithms?,
+        audience: section.audience.clone(),
+        jwks,
+        scope_claim: section.scope_claim.clone(),
+        introspection,
         jwks_uri,
         jwks_origins: origins?,
         may_lack: section.may_lack.clone(),
     })
+}
+
+fn key_set(checker: &mut Checker<'_>, key: &str, file: &str) -> Option<KeySet> {
+    let text = checker.text(key, file)?;
+    let problem = match KeySet::parse(text.as_bytes()) {
+        Ok(set) if !set.is_empty() => return Some(set),
+        Ok(_) => "no key in it can verify a token".to_owned(),
+        Err(error) => error.to_string(),
+    };
+    let help = "write the issuer's public keys as `{\"keys\": [...]}` (RFC 7517)";
+    checker.problem(key, format!("`{key}`: {problem}"), Some(help));
+    None
 }
 
 fn routes(checker: &mut Checker<'_>, section: &GatewaySection) -> Option<Vec<RouteSettings>> {
@@ -225,6 +256,8 @@ fn route(
         upstream: upstream?,
         enforcement: section.enforcement,
         resource: resource?,
+        own_resource: section.resource.is_some(),
+        issuers: section.issuers.clone(),
         scopes: section.scopes.clone(),
         nonce: section.nonce,
         identity: section.identity,

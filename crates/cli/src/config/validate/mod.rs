@@ -6,6 +6,7 @@
 
 mod checker;
 mod gateway;
+mod introspection;
 mod issuer;
 
 use std::net::SocketAddr;
