@@ -20,7 +20,9 @@ use super::access::{
     text_claim,
 };
 use super::status_list::StatusClaim;
-use super::{AccessToken, Confirmation, IssuerRules, MAX_TIME, TokenHash, actor, artefact};
+use super::{
+    AccessToken, Confirmation, IssuerRules, KeyBinding, MAX_TIME, TokenHash, actor, artefact,
+};
 use crate::cause::Cause;
 use crate::jose::{Algorithm, Jws, JwsError, PublicKey};
 use crate::json::Object;
@@ -209,7 +211,10 @@ fn confirmation(answer: &Object<'_>) -> Result<Confirmation, Rejection> {
     let named = answer
         .string("token_type")
         .map_err(|error| invalid("token_type", &error.to_string()))?;
-    let by_key = confirmation.jkt().is_some();
+    let by_key = confirmation
+        .key()
+        .and_then(KeyBinding::thumbprint)
+        .is_some();
     match named {
         None => Ok(confirmation),
         Some(named) if named.eq_ignore_ascii_case("DPoP") && !by_key => {
