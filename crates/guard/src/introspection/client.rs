@@ -132,8 +132,9 @@ impl Asker<'_> {
             }
         })?;
         let expected = self.form.media_type();
-        if answer.media_type != expected {
-            let got = answer.media_type.chars().take(64).collect();
+        let got = answer.media_type();
+        if got != expected {
+            let got = got.chars().take(64).collect();
             return Err(AskError::MediaType { expected, got });
         }
         Ok(answer.body)
