@@ -370,6 +370,15 @@ pub(crate) struct RouteSection {
     /// How the upstream learns who calls.
     #[serde(default)]
     pub identity: IdentityName,
+    /// Origins of agents that come without a token and are let through when
+    /// their HTTP message signature verifies (Web Bot Auth), for example
+    /// `https://agent.example`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub agents: Vec<String>,
+    /// Largest request body that is held until the digest a signature covers is
+    /// checked, in bytes. Then 413.
+    #[serde(default = "max_signed_body_bytes")]
+    pub max_signed_body_bytes: u32,
 }
 
 /// The control plane.
@@ -467,6 +476,10 @@ fn gateway_state_dir() -> String {
 
 fn upstream_timeout() -> String {
     "60s".to_owned()
+}
+
+const fn max_signed_body_bytes() -> u32 {
+    1024 * 1024
 }
 
 const fn max_body_bytes() -> u32 {

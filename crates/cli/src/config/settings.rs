@@ -156,6 +156,10 @@ pub(crate) struct RouteSettings {
     pub(crate) nonce: bool,
     /// How the upstream learns who calls.
     pub(crate) identity: IdentityName,
+    /// Origins of agents that come without a token.
+    pub(crate) agents: Vec<Origin>,
+    /// Largest request body held until its digest is checked, in bytes.
+    pub(crate) max_signed_body_bytes: u64,
 }
 
 impl Settings {

@@ -186,6 +186,8 @@ fn route_config(settings: &RouteSettings, manner: Manner) -> RouteConfig {
         EnforcementMode::Off => Enforcement::Off,
         EnforcementMode::Require => Enforcement::Require,
     };
+    config.agents.clone_from(&settings.agents);
+    config.signed_body_bytes = settings.max_signed_body_bytes;
     config.identity = match settings.identity {
         IdentityName::Assertion => IdentityForm::Assertion,
         IdentityName::AssertionPerRequest => IdentityForm::AssertionPerRequest,

@@ -335,6 +335,8 @@ fn route(
         scopes: scopes.iter().map(by_method).collect::<BTreeMap<_, _>>(),
         nonce: false,
         identity: IdentityName::Assertion,
+        agents: Vec::new(),
+        max_signed_body_bytes: 1024 * 1024,
     })
 }
 

@@ -8,7 +8,10 @@
 use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
+use keybound_proto::cause::Cause;
 use keybound_proto::jose::{SignError, Signer};
+use keybound_proto::rejection::Rejection;
+use keybound_proto::signature::agent::VerifiedAgent;
 use keybound_proto::time::{Clock, UnixTime};
 use keybound_proto::token::TokenHash;
 use keybound_proto::token::identity::{HEADER, IdentityRequest, signing_input};
@@ -158,6 +161,15 @@ pub(super) fn set_identity(
         IdentityForm::None => return Ok(()),
     };
     headers.insert(ASSERTION, value);
+    Ok(())
+}
+
+/// Says which agent, in a plain field: an agent's signature is no assertion about a caller of
+/// ours, so none is signed.
+pub(super) fn set_agent(headers: &mut HeaderMap, agent: &VerifiedAgent) -> Result<(), Rejection> {
+    let value = HeaderValue::try_from(agent.agent().as_str())
+        .map_err(|_| Rejection::new(Cause::HttpsigKey).got("an origin that is no field value"))?;
+    headers.insert(HeaderName::from_static("keybound-agent"), value);
     Ok(())
 }
 

@@ -31,6 +31,9 @@ pub struct GatewayConfig {
     pub error_detail: ErrorDetail,
 }
 
+/// How much of a body is held by default until its digest is checked.
+const SIGNED_BODY_BYTES: u64 = 1024 * 1024;
+
 /// What is behind one path prefix.
 #[derive(Debug, Clone)]
 pub struct RouteConfig {
@@ -51,6 +54,11 @@ pub struct RouteConfig {
     pub forward_credentials: bool,
     /// Largest request body in bytes; `None`: the listener's limit.
     pub body_bytes: Option<u64>,
+    /// Largest request body that is held until the digest a signature covers is checked, in bytes.
+    pub signed_body_bytes: u64,
+    /// Origins of agents that come without a token and are let through when their signature
+    /// verifies (Web Bot Auth). Their directories are fetched, and nobody else's.
+    pub agents: Vec<Origin>,
 }
 
 impl RouteConfig {
@@ -65,6 +73,8 @@ impl RouteConfig {
             identity: IdentityForm::Assertion,
             forward_credentials: false,
             body_bytes: None,
+            signed_body_bytes: SIGNED_BODY_BYTES,
+            agents: Vec::new(),
         }
     }
 }
@@ -131,6 +141,9 @@ impl Default for UpstreamTimeouts {
 /// Why a gateway does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum GatewayConfigError {
+    /// Directories of agents could never be fetched.
+    #[error("the directories of agents cannot be fetched: {0}")]
+    Agents(String),
     /// A route hands assertions on and there is no key to sign them.
     #[error(
         "route `{route}` hands a `Keybound-Assertion` to its upstream, but the gateway has no key to sign it; give it one, or set `identity` to `headers` or `none`"

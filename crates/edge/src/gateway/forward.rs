@@ -8,7 +8,8 @@ use keybound_proto::uri::Htu;
 use keybound_proto::verify::{HeaderField, Message, Permitted, Presented, Verified};
 use tokio::sync::watch;
 
-use super::assertion::{Audience, Target, set_identity};
+use super::assertion::{Audience, Target, set_agent, set_identity};
+use super::config::IdentityForm;
 use super::headers::{set_forwarding, strip_request, strip_response};
 use super::metered::Metered;
 use super::service::Facts;
@@ -39,6 +40,11 @@ impl Inner {
         let method = request.method().clone();
         let mut upstream_request = self.prepare(&passage, request);
         let mut permission = None;
+        if let Permitted::Agent(agent) = &permitted
+            && route.identity != IdentityForm::None
+        {
+            set_agent(upstream_request.headers_mut(), agent)?;
+        }
         if let Permitted::Bound(caller) = &permitted {
             self.identify(caller, &passage, &mut upstream_request)?;
             permission = passage.changes.map(|changes| {

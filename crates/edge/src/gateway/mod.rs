@@ -43,6 +43,7 @@ use std::time::Duration;
 
 use http::HeaderName;
 use keybound_guard::Guard;
+use keybound_guard::agents::AgentDirectories;
 use keybound_proto::time::Clock;
 use keybound_proto::uri::Origin;
 use keybound_proto::wire::ErrorDetail;
@@ -81,6 +82,7 @@ struct Inner {
     assertions: Option<Assertions>,
     cors: Option<Cors>,
     identity_fields: Vec<HeaderName>,
+    agents: Option<AgentDirectories>,
     error_detail: ErrorDetail,
 }
 
@@ -92,6 +94,8 @@ struct Route {
     identity: IdentityForm,
     forward_credentials: bool,
     body_bytes: Option<u64>,
+    signed_body_bytes: u64,
+    agents: Vec<Origin>,
     upstream: Arc<Upstream>,
     upstream_origin: Origin,
     /// The same for routes with the same upstream.
@@ -121,7 +125,13 @@ impl Gateway {
         config.check()?;
         let key = config.assertion_key.clone();
         let assertions = key.map(|key| Assertions::new(key, &config.url, Arc::clone(&clock)));
+        let welcomes = config.routes.iter().any(|route| !route.agents.is_empty());
+        let agents = welcomes
+            .then(|| AgentDirectories::new(Arc::clone(&clock)))
+            .transpose()
+            .map_err(|error| GatewayConfigError::Agents(error.to_string()))?;
         let inner = Inner {
+            agents,
             guard,
             clock,
             public: PublicOrigin::new(&config.url),
@@ -249,6 +259,8 @@ fn routes(config: &GatewayConfig) -> RouteTable<Route> {
             identity: route.identity,
             forward_credentials: route.forward_credentials,
             body_bytes: route.body_bytes,
+            signed_body_bytes: route.signed_body_bytes,
+            agents: route.agents.clone(),
             upstream: Arc::clone(upstream),
             upstream_origin: route.upstream.clone(),
             upstream_number: number,

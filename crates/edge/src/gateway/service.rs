@@ -11,11 +11,15 @@ use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE};
+use http::header::{
+    ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE,
+};
 use http::{HeaderMap, Method, Request, Response};
 use keybound_guard::{Fields, RequestFacts};
 use keybound_proto::cause::Cause;
 use keybound_proto::rejection::Rejection;
+use keybound_proto::signature::agent::VerifiedAgent;
+use keybound_proto::signature::{ExpectedDigest, SignedRequest};
 use keybound_proto::uri::{Htu, request_target};
 use keybound_proto::verify::{HeaderField, Message, Permitted, Presented, RouteOff};
 use tower_service::Service;
@@ -180,8 +184,16 @@ impl Inner {
             .map(|_| self.guard.revocations().subscribe());
         let permitted = match &target {
             None => Permitted::Unchecked(RouteOff::operator_decision()),
-            Some(target) => self.check(&request, target, route, facts).await?,
+            Some(target) => match self.agent(&request, route).await {
+                Some(agent) => Permitted::Agent(agent?),
+                None => self.check(&request, target, route, facts).await?,
+            },
         };
+        if let Some(expected) = content_digest(&permitted) {
+            let body = request.body_mut();
+            body.check_content(expected, route.signed_body_bytes)
+                .await?;
+        }
         let passage = Passage {
             route,
             facts,
@@ -193,6 +205,31 @@ impl Inner {
             self.offer_nonce(route, response.headers_mut());
         }
         Ok(response)
+    }
+
+    /// The agent that signed a request without a token, on routes that welcome agents. `None`
+    /// where that is not what the request is: then it is checked like any other.
+    async fn agent(
+        &self,
+        request: &Request<RequestBody>,
+        route: &Route,
+    ) -> Option<Result<VerifiedAgent, Rejection>> {
+        let directories = self.agents.as_ref()?;
+        if route.agents.is_empty() || request.headers().contains_key(AUTHORIZATION) {
+            return None;
+        }
+        let signed = SignedRequest {
+            method: request.method().as_str(),
+            origin: &self.url,
+            request_target: target_of(request),
+            fields: &Fields(request.headers()),
+            trailers: None,
+        };
+        let verified = directories.verify(signed, &route.agents).await;
+        if matches!(&verified, Err(rejection) if rejection.cause() == Cause::HttpsigAbsent) {
+            return None;
+        }
+        Some(verified)
     }
 
     /// The one way to a [`Permitted::Bound`].
@@ -293,6 +330,14 @@ impl Inner {
                 || response.headers().contains_key(WWW_AUTHENTICATE)
         );
         response.map(GatewayBody::own)
+    }
+}
+
+/// What the content must hash to before any of it is forwarded.
+fn content_digest(permitted: &Permitted) -> Option<&ExpectedDigest> {
+    match permitted {
+        Permitted::Agent(agent) => agent.content_digest(),
+        Permitted::Bound(_) | Permitted::Unbound(_) | Permitted::Unchecked(_) => None,
     }
 }
 

@@ -10,6 +10,7 @@ mod gateway;
 mod http2;
 mod listener;
 mod passage;
+mod signatures;
 mod streams;
 mod upstream;
 mod world;

@@ -36,6 +36,8 @@ pub(crate) struct Setup {
     pub(crate) cors: bool,
     /// Where the gateway forwards; the recording upstream if `None`.
     pub(crate) upstream: Option<SocketAddr>,
+    /// Agents that are welcome on `/agents` without a token.
+    pub(crate) agents: Vec<Origin>,
 }
 
 /// The world.
@@ -69,6 +71,7 @@ impl World {
             timeouts: UpstreamTimeouts::default(),
             cors: false,
             upstream: None,
+            agents: Vec::new(),
         };
         setup.listener.error_detail = ErrorDetail::Full;
         change(&mut setup);
@@ -96,6 +99,7 @@ impl World {
             routes: routes(
                 &url,
                 &Origin::parse(&format!("http://{forward_to}")).expect("origin"),
+                setup.agents,
             ),
             assertion_key: Some(Arc::clone(&gateway_key)),
             cors: setup.cors.then(|| CorsConfig {
@@ -231,7 +235,7 @@ fn guard(issuer_url: &str, clock: &ManualClock, sink: &MemorySink) -> Guard {
     Guard::new(config, Arc::new(clock.clone()), Arc::new(sink.clone())).expect("guard")
 }
 
-fn routes(url: &str, upstream: &Origin) -> Vec<RouteConfig> {
+fn routes(url: &str, upstream: &Origin, welcome: Vec<Origin>) -> Vec<RouteConfig> {
     let root = format!("{url}/");
     let route = |name: &str, audience: &str| {
         let mut check = Route::new(name, audience);
@@ -259,8 +263,11 @@ fn routes(url: &str, upstream: &Origin) -> Vec<RouteConfig> {
     each.identity = IdentityForm::AssertionPerRequest;
     let mut keep = route("keep", &root);
     keep.forward_credentials = true;
+    let mut agents = route("agents", &root);
+    agents.agents = welcome;
+    agents.signed_body_bytes = 64;
     vec![
-        open, small, approvals, reports, nonce, plain, silent, each, keep,
+        open, small, approvals, reports, nonce, plain, silent, each, keep, agents,
     ]
 }
 

@@ -14,6 +14,7 @@
 //! caller's. Inline directories and signature agent cards are not read.
 
 use super::algorithm::{SignatureAlgorithm, SignatureAlgorithms};
+use super::digest::ExpectedDigest;
 use super::message::{SignedRequest, SignedResponse};
 use super::read::HttpSignature;
 use super::rules::{Cover, InlineKeySource, Select, SignatureRules};
@@ -135,6 +136,7 @@ impl AgentSignature {
             jkt: self.keyid,
             nonce: verified.signature().nonce().map(str::to_owned),
             taken_until: verified.signature().taken_until(),
+            content: verified.signature().content_digest().cloned(),
         })
     }
 }
@@ -154,9 +156,17 @@ pub struct VerifiedAgent {
     jkt: Jkt,
     nonce: Option<String>,
     taken_until: Option<UnixTime>,
+    content: Option<ExpectedDigest>,
 }
 
 impl VerifiedAgent {
+    /// What the content must hash to, if the signature covers its digest. Then it must be checked
+    /// before anything acts on it.
+    #[must_use]
+    pub const fn content_digest(&self) -> Option<&ExpectedDigest> {
+        self.content.as_ref()
+    }
+
     /// The agent's origin: its identity.
     #[must_use]
     pub const fn agent(&self) -> &Origin {

@@ -36,6 +36,7 @@ pub use self::request::{
 
 use crate::dpop::ProofWindow;
 use crate::jose::AlgorithmSet;
+use crate::signature::agent::VerifiedAgent;
 
 /// What a server takes in proofs and tokens, whatever the route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,6 +73,8 @@ impl Default for Profile {
     reason = "one a request, moved and never kept in numbers; a box would be one allocation a request"
 )]
 pub enum Permitted {
+    /// No token, but the signature of an agent that an operator welcomes on this route.
+    Agent(VerifiedAgent),
     /// A bound token, with possession proven for this request.
     Bound(Verified),
     /// A verified token that is not bound, on a route that still takes such tokens.

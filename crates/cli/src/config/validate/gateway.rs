@@ -226,6 +226,7 @@ fn route(
     let upstream = checker.upstream(&format!("{key}.upstream"), &section.upstream);
     let resource = section.resource.as_deref().unwrap_or(gateway);
     let resource = checker.resource(&format!("{key}.resource"), resource);
+    let agents = checker.origins(&format!("{key}.agents"), &section.agents);
     path(checker, key, &section.path);
     for method in section.scopes.keys() {
         if method.is_empty()
@@ -261,6 +262,8 @@ fn route(
         scopes: section.scopes.clone(),
         nonce: section.nonce,
         identity: section.identity,
+        agents: agents?,
+        max_signed_body_bytes: section.max_signed_body_bytes.into(),
     })
 }
 
