@@ -185,7 +185,7 @@ impl Inner {
         let permitted = match &target {
             None => Permitted::Unchecked(RouteOff::operator_decision()),
             Some(target) => match self.agent(&request, route).await {
-                Some(agent) => Permitted::Agent(agent?),
+                Some(agent) => Permitted::Agent(Box::new(agent?)),
                 None => self.check(&request, target, route, facts).await?,
             },
         };

@@ -74,7 +74,7 @@ impl Default for Profile {
 )]
 pub enum Permitted {
     /// No token, but the signature of an agent that an operator welcomes on this route.
-    Agent(VerifiedAgent),
+    Agent(Box<VerifiedAgent>),
     /// A bound token, with possession proven for this request.
     Bound(Verified),
     /// A verified token that is not bound, on a route that still takes such tokens.
