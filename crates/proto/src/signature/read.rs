@@ -19,7 +19,7 @@ use crate::cause::Cause;
 use crate::fields::FieldLines;
 use crate::jose::{Algorithm, Jkt, PublicKey, SignatureValid};
 use crate::rejection::Rejection;
-use crate::structured::{BareItem, Dictionary, InnerList, Member, Parameters};
+use crate::structured::{BareItem, Dictionary, InnerList, Member, Parameters, StructuredError};
 use crate::time::UnixTime;
 
 /// The most signatures a message may have.
@@ -353,8 +353,13 @@ fn find(
 }
 
 fn dictionary(lines: &[&[u8]]) -> Result<Dictionary, Rejection> {
-    let dictionary = Dictionary::parse(lines, MAX_SIGNATURES)
-        .map_err(|error| Rejection::new(Cause::HttpsigMalformed).got(error.to_string()))?;
+    let dictionary = Dictionary::parse(lines, MAX_SIGNATURES).map_err(|error| {
+        let cause = match error {
+            StructuredError::TooMany => Cause::HttpsigSize,
+            StructuredError::Syntax { .. } => Cause::HttpsigMalformed,
+        };
+        Rejection::new(cause).got(error.to_string())
+    })?;
     if dictionary.is_repeated() {
         return Err(Rejection::new(Cause::HttpsigMalformed).got("a label twice"));
     }

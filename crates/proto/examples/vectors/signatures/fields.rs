@@ -139,6 +139,19 @@ pub(super) fn form() -> Vec<Value> {
             ),
         ),
         presentation(
+            "signature-many",
+            "nine signatures",
+            "httpsig.size",
+            good().change(|signed| {
+                for index in 0..8 {
+                    let input = format!("x{index}=();tag=\"x\"");
+                    signed.fields.push(("signature-input".to_owned(), input));
+                    let bytes = format!("x{index}=:AAAA:");
+                    signed.fields.push(("signature".to_owned(), bytes));
+                }
+            }),
+        ),
+        presentation(
             "signature-long",
             "a signature of 513 bytes",
             "httpsig.size",
