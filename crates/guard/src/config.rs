@@ -6,8 +6,9 @@ use std::fmt;
 
 use keybound_proto::binding::BindingMethods;
 use keybound_proto::cause::Cause;
-use keybound_proto::verify::Profile;
+use keybound_proto::verify::{Profile, WorkloadPolicy};
 use keybound_proto::wire::ErrorDetail;
+use keybound_proto::workload::IdentityRule;
 
 use crate::fetch::FetcherError;
 use crate::keys::IssuerConfig;
@@ -23,6 +24,8 @@ pub struct GuardConfig {
     pub issuers: Vec<IssuerConfig>,
     /// Trust domains whose workloads are known.
     pub trust_domains: Vec<TrustDomainConfig>,
+    /// What is taken of workloads, whatever the route.
+    pub workloads: WorkloadPolicy,
     /// What is taken in proofs and tokens.
     pub profile: Profile,
     /// The replay log.
@@ -58,6 +61,8 @@ pub struct Route {
     pub methods: BindingMethods,
     /// Whether `audience` is this route's own, so that no issuer's replaces it.
     pub own_audience: bool,
+    /// Workloads that may present themselves here, without an access token. Empty: nobody.
+    pub identities: Vec<IdentityRule>,
 }
 
 /// Scopes by request method. Empty: every method, and no scope needed. As soon
@@ -129,6 +134,7 @@ impl GuardConfig {
             node: node.to_owned(),
             issuers,
             trust_domains: Vec::new(),
+            workloads: WorkloadPolicy::default(),
             profile: Profile::default(),
             replay: ReplayConfig {
                 mode: ReplayMode::Strict,
@@ -227,6 +233,7 @@ impl Route {
             issuers: None,
             methods: BindingMethods::ALL,
             own_audience: false,
+            identities: Vec::new(),
         }
     }
 

@@ -11,7 +11,7 @@ use keybound_proto::dpop::{NonceKey, NonceRole};
 use keybound_proto::event::{Event, EventKind};
 use keybound_proto::time::Clock;
 use keybound_proto::token::IssuerRules;
-use keybound_proto::verify::{Profile, ReplayHashKey};
+use keybound_proto::verify::{Profile, ReplayHashKey, WorkloadPolicy};
 use keybound_proto::wire::{self, Answer, AnswerContext, Role};
 
 use crate::config::{GuardConfig, GuardConfigError, Route};
@@ -32,6 +32,7 @@ mod check;
 mod http;
 mod record;
 mod vouch;
+mod workload;
 
 /// Seconds a server nonce is good for.
 pub const NONCE_LIFETIME: u64 = 300;
@@ -50,6 +51,7 @@ struct Inner {
     sink: Arc<dyn EventSink>,
     issuers: Vec<Issuer>,
     trust_domains: TrustDomains,
+    workloads: WorkloadPolicy,
     tokens: Arc<TokenCache>,
     revocations: RevocationView,
     replay: ReplayLog,
@@ -122,6 +124,7 @@ impl Guard {
         let inner = Inner {
             node: config.node,
             profile,
+            workloads: config.workloads,
             trust_domains: TrustDomains::new(config.trust_domains, &shared.fetcher, &clock),
             issuers: issuers.collect(),
             revocations: RevocationView::new(

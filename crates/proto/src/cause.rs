@@ -271,6 +271,8 @@ causes! {
         "see which claim; `aud`, `exp`, `jti` and `wth` are required";
     WptCritical "wimse.wpt.critical", "RFC 7515 section 4.1.11", "the workload proof's header demands an extension (`crit` or `b64`)",
         "make the proof without `crit` and `b64`";
+    WptEpoch "wimse.wpt.epoch", "Keybound strict replay", "the workload proof may have been used before the last restart",
+        "make a fresh proof that says when it was made (`iat`), and repeat the request";
     WptExpired "wimse.wpt.expired", "draft-ietf-wimse-wpt section 2", "the workload proof has expired",
         "make a fresh proof for every request; check the sender's clock";
     WptLifetime "wimse.wpt.lifetime", "draft-ietf-wimse-wpt section 2", "the workload proof is valid for longer than is accepted",
@@ -484,6 +486,7 @@ impl Cause {
                 | Self::IntrospectionFlood
                 | Self::IntrospectionInvalid
                 | Self::IntrospectionUnavailable
+                | Self::WptEpoch
                 | Self::KeysUnavailable
                 | Self::ReplayFlood
                 | Self::ReplayFull

@@ -271,7 +271,8 @@ fn kind(cause: Cause, role: Role) -> Kind {
         | Cause::KeysUnavailable
         | Cause::ReplayFull
         | Cause::RevocationStale
-        | Cause::StoreUnavailable => Kind::Unavailable,
+        | Cause::StoreUnavailable
+        | Cause::WptEpoch => Kind::Unavailable,
         Cause::IntrospectionFlood | Cause::ReplayFlood => Kind::TooMany,
         Cause::AssertionAudience
         | Cause::AssertionClaim

@@ -3,8 +3,10 @@
 
 use std::collections::HashSet;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use keybound_proto::binding::{BindingMethod, BindingMethods};
 use keybound_proto::certificate::PeerCertificate;
 use keybound_proto::dpop::ProofWindow;
 use keybound_proto::fields::FieldLines;
@@ -13,11 +15,14 @@ use keybound_proto::signature::{SignatureAlgorithms, SignedRequest, SignedRespon
 use keybound_proto::time::UnixTime;
 use keybound_proto::token::{AccessToken, TokenHash};
 use keybound_proto::uri::{Htu, Origin};
+use keybound_proto::verify::{
+    HeaderField, Message, NotRevoked, Presented, Profile, Recorded, ReplayHashKey, Requirements,
+    WorkloadPolicy, WorkloadReceived,
+};
 use keybound_proto::workload::{
     IdentityRule, JwtSvidRules, ProofContext, TrustBundle, TrustDomain, UnverifiedJwtSvid,
-    WorkloadHeaders, WorkloadIdentifier, WorkloadIdentityToken, WorkloadProfile, WorkloadProof,
-    WorkloadProofRules, WorkloadSignature, WorkloadSignatureRules, WorkloadTokenRules, X509Svid,
-    check_identity,
+    WorkloadHeaders, WorkloadIdentityToken, WorkloadProfile, WorkloadProof, WorkloadProofRules,
+    WorkloadSignature, WorkloadSignatureRules, WorkloadTokenRules, X509Svid,
 };
 use keybound_proto::{Cause, Rejection};
 use serde_json::Value;
@@ -73,7 +78,7 @@ struct Server {
     algorithms: AlgorithmSet,
     max_lifetime: u64,
     ahead: u64,
-    used: HashSet<(String, String)>,
+    used: HashSet<u128>,
 }
 
 impl Server {
@@ -130,25 +135,79 @@ impl Server {
         if vector["method"].is_string() {
             return self.check_signed(vector, &headers, &fields);
         }
-        let proof = headers.required_proof()?;
+        if fields.access_token().is_none() {
+            return self.check_states(vector, &fields, (&target, now));
+        }
+        // Beside an access token the proof has to name it; the two together are no credential
+        // of a guard yet, so the steps are taken one by one.
         let unverified = WorkloadIdentityToken::parse(headers.identity_token(), 8192)?;
-        let proof = WorkloadProof::read(proof, &rules, now)?;
+        let proof = WorkloadProof::read(headers.required_proof()?, &rules, now)?;
         let token = self.verify(&unverified, now)?;
-        let subject = WorkloadIdentifier::parse(token.subject()).unwrap();
-        check_identity(&subject, &self.identities)?;
-        let key = token.workload_key().unwrap();
         let context = ProofContext {
             identity_token: token.hash(),
             access_token: fields.access_token(),
             fields: &fields,
         };
-        proof.verify(key, &context)?;
-        assert!(proof.expires_at() > now && proof.made_at() <= now.plus(self.ahead));
-        let used = (key.key().thumbprint().to_string(), proof.jti().to_owned());
-        if !self.used.insert(used) {
-            return Err(Cause::WptReplayed.into());
-        }
+        proof.verify(token.workload_key().unwrap(), &context)?;
         Ok(token)
+    }
+
+    /// The states a guard goes through. The replay log began at `epoch`.
+    fn check_states(
+        &mut self,
+        vector: &Value,
+        fields: &Fields,
+        (target, now): (&Htu, UnixTime),
+    ) -> Result<AccessToken, Rejection> {
+        let profile = Profile {
+            proof_algorithms: self.algorithms,
+            window: ProofWindow {
+                past: 60,
+                ahead: self.ahead,
+            },
+            ..Profile::default()
+        };
+        let policy = WorkloadPolicy {
+            audiences: self.audiences.clone(),
+            other_tokens: self.other_tokens.clone(),
+            max_lifetime: self.max_lifetime,
+        };
+        let presented = Presented {
+            method: "GET",
+            target,
+            authorization: HeaderField::Absent,
+            proof: HeaderField::Absent,
+            message: Message {
+                fields,
+                ..Message::default()
+            },
+        };
+        let received = WorkloadReceived::read(&profile, &policy, &presented, now)?;
+        let received = received.ok_or(Cause::AuthorizationAbsent)?;
+        let token = self.verify(&received.unverified(&profile)?, now)?;
+        let requirements = Requirements {
+            audience: "https://api.example.com/",
+            issuers: None,
+            scopes: &["approvals:read".to_owned()],
+            nonce_clients: &[],
+            methods: BindingMethods::of(&[BindingMethod::Wimse]),
+        };
+        let unjudged =
+            received.with_token(Arc::new(token), &self.identities, &requirements, now)?;
+        let not_revoked = NotRevoked::assertion(&unjudged.revocation_query());
+        let unredeemed = unjudged.judge(&not_revoked, &ReplayHashKey::new(&[5; 32]))?;
+        let query = unredeemed.replay_query().expect("a proof can be replayed");
+        assert!(query.expires_at() > now && query.issued_at() <= now.plus(self.ahead));
+        let epoch = vector["epoch"].as_u64().unwrap_or_default();
+        if query.issued_at() <= UnixTime::from_secs(epoch) {
+            return Err(unredeemed.refusal_of(Cause::ReplayEpoch).into());
+        }
+        if !self.used.insert(query.key()) {
+            return Err(unredeemed.refusal_of(Cause::DpopReplayed).into());
+        }
+        let verified = unredeemed.redeem(Some(Recorded::assertion(query)))?;
+        assert_eq!(verified.possession().method(), BindingMethod::Wimse);
+        Ok(verified.token().as_ref().clone())
     }
 
     /// A message with a signature in the proof's place. This server cannot sign its answers.

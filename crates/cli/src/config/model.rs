@@ -8,6 +8,7 @@
 
 mod choices;
 mod introspection;
+mod workloads;
 
 use std::collections::BTreeMap;
 
@@ -16,10 +17,11 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use self::choices::{
     BindingMethod, ClientAuth, EnforcementMode, GatewayReplay, Grant, IdentityName, IssuerReplay,
-    OptionalClaim, ProofAlg, RegistrationModeName, ReplayModeName, SignalDelivery, SigningAlg,
-    TokenAlg,
+    OptionalClaim, ProofAlg, RegistrationModeName, ReplayModeName, RouteBinding, SignalDelivery,
+    SigningAlg, TokenAlg,
 };
 pub(crate) use self::introspection::{AnswerFormName, IntrospectionMode, IntrospectionSection};
+pub(crate) use self::workloads::{TrustDomainSection, WorkloadProfileName, WorkloadSection};
 
 /// The whole file. `keybound serve` starts whichever of the sections `issuer`,
 /// `gateway` and `control` it has.
@@ -274,6 +276,12 @@ pub(crate) struct GatewaySection {
     /// Issuers whose tokens are accepted.
     #[serde(default)]
     pub issuer: Vec<GatewayIssuerSection>,
+    /// Trust domains whose workloads are known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub trust_domain: Vec<TrustDomainSection>,
+    /// What is taken of workloads' proofs.
+    #[serde(default)]
+    pub workload: WorkloadSection,
     /// What is behind the gateway. The longest matching path wins.
     #[serde(default)]
     pub route: Vec<RouteSection>,
@@ -350,8 +358,12 @@ pub(crate) struct RouteSection {
     /// reading credentials.
     pub enforcement: EnforcementMode,
     /// How tokens may be bound.
-    #[serde(default = "binding_methods")]
-    pub binding_methods: Vec<BindingMethod>,
+    #[serde(default = "route_binding_methods")]
+    pub binding_methods: Vec<RouteBinding>,
+    /// Workloads that may present themselves here, without an access token: whole
+    /// identifiers, or one followed by `/*` for everything beneath.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub identities: Vec<String>,
     /// The audience of tokens for this route. By default that of the gateway.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resource: Option<String>,
@@ -492,6 +504,10 @@ fn revocation_max_age() -> String {
 
 fn client_grants() -> Vec<Grant> {
     vec![Grant::ClientCredentials]
+}
+
+fn route_binding_methods() -> Vec<RouteBinding> {
+    vec![RouteBinding::Dpop]
 }
 
 fn binding_methods() -> Vec<BindingMethod> {

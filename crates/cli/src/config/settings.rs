@@ -8,10 +8,13 @@ use std::sync::Arc;
 
 use keybound_guard::introspection::IntrospectionConfig;
 use keybound_guard::keys::KeySet;
+use keybound_guard::workload::TrustDomainConfig;
 use keybound_issuer::config::IssuerConfig;
+use keybound_proto::binding::BindingMethods;
 use keybound_proto::jose::{AlgorithmSet, Signer};
 use keybound_proto::uri::{HttpUrl, Origin};
-use keybound_proto::verify::Profile;
+use keybound_proto::verify::{Profile, WorkloadPolicy};
+use keybound_proto::workload::IdentityRule;
 
 use super::model::{EnforcementMode, IdentityName, OptionalClaim, ReplayModeName};
 use super::secret::Secret32;
@@ -93,6 +96,10 @@ pub(crate) struct GatewaySettings {
     pub(crate) control: Option<GatewayControlSettings>,
     /// Issuers whose tokens are accepted.
     pub(crate) issuers: Vec<GatewayIssuerSettings>,
+    /// Trust domains whose workloads are known.
+    pub(crate) trust_domains: Vec<TrustDomainConfig>,
+    /// What is taken of workloads' proofs.
+    pub(crate) workloads: WorkloadPolicy,
     /// What is behind the gateway.
     pub(crate) routes: Vec<RouteSettings>,
 }
@@ -160,6 +167,10 @@ pub(crate) struct RouteSettings {
     pub(crate) agents: Vec<Origin>,
     /// Largest request body held until its digest is checked, in bytes.
     pub(crate) max_signed_body_bytes: u64,
+    /// How a caller may show possession.
+    pub(crate) binding_methods: BindingMethods,
+    /// Workloads that may present themselves.
+    pub(crate) identities: Vec<IdentityRule>,
 }
 
 impl Settings {

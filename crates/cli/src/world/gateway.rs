@@ -93,6 +93,8 @@ fn guard_config(settings: &GatewaySettings, node: &str, first_run: bool) -> Guar
     let issuers = settings.issuers.iter().map(issuer_config).collect();
     let mut config = GuardConfig::new(node, issuers, *settings.nonce_secret);
     config.profile = settings.profile;
+    config.trust_domains.clone_from(&settings.trust_domains);
+    config.workloads = settings.workloads.clone();
     config.replay = ReplayConfig {
         mode: match settings.replay_mode {
             ReplayModeName::Strict => ReplayMode::Strict,
@@ -170,6 +172,8 @@ fn route_config(settings: &RouteSettings, manner: Manner) -> RouteConfig {
     check.error_detail = manner.error_detail;
     check.own_audience = settings.own_resource;
     check.issuers = (!settings.issuers.is_empty()).then(|| settings.issuers.clone());
+    check.methods = settings.binding_methods;
+    check.identities.clone_from(&settings.identities);
     check.nonce = if settings.nonce {
         NonceRule::Everybody
     } else {

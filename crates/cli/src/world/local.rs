@@ -14,9 +14,10 @@ use keybound_issuer::config::{
     ClientAuthentication, ClientConfig, ErrorDetail, GrantType, IssuerConfig, NonceConfig,
     RegistrationConfig, RegistrationMode, ResourceConfig, Rotation, Sight,
 };
+use keybound_proto::binding::{BindingMethod, BindingMethods};
 use keybound_proto::jose::{Algorithm, AlgorithmSet, Signer};
 use keybound_proto::uri::{HttpUrl, Origin};
-use keybound_proto::verify::Profile;
+use keybound_proto::verify::{Profile, WorkloadPolicy};
 
 use super::ports::Ports;
 use super::upstream::DemoUpstream;
@@ -300,6 +301,8 @@ fn gateway(
             jwks_origins: Vec::new(),
             may_lack: Vec::new(),
         }],
+        trust_domains: Vec::new(),
+        workloads: WorkloadPolicy::default(),
         routes: vec![
             route(
                 addresses,
@@ -337,6 +340,8 @@ fn route(
         identity: IdentityName::Assertion,
         agents: Vec::new(),
         max_signed_body_bytes: 1024 * 1024,
+        binding_methods: BindingMethods::of(&[BindingMethod::Dpop]),
+        identities: Vec::new(),
     })
 }
 

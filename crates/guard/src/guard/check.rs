@@ -75,7 +75,7 @@ impl Inner {
             None => None,
             Some(query) => {
                 let inserted = self.replay.insert(query, nonces.epoch, now);
-                let refused = |cause| about(cause, unredeemed.token());
+                let refused = |cause| about(unredeemed.refusal_of(cause), unredeemed.token());
                 Some(inserted.map_err(|refusal| refused(refusal.cause()))?)
             }
         };
@@ -89,6 +89,9 @@ impl Inner {
         (route, peer): Place<'r>,
         nonces: &Nonces,
     ) -> Result<Unjudged<'r>, Rejection> {
+        if let Some(unjudged) = self.prove_workload(presented, route).await? {
+            return Ok(unjudged);
+        }
         let received = Received::read(&self.profile, *presented)?;
         let known = self.known_token(received.token_hash(), route);
         let policy = NoncePolicy {

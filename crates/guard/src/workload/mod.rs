@@ -20,14 +20,16 @@ use std::sync::Arc;
 use arc_swap::ArcSwapOption;
 use keybound_proto::Rejection;
 use keybound_proto::cause::Cause;
+use keybound_proto::certificate::PeerCertificate;
 use keybound_proto::jose::PublicKey;
 use keybound_proto::time::{Clock, UnixTime};
-use keybound_proto::token::AccessToken;
+use keybound_proto::token::{AccessToken, TokenHash};
 use keybound_proto::uri::HttpUrl;
 use keybound_proto::workload::{
-    BundleError, TrustBundle, TrustDomain, WorkloadIdentityToken, WorkloadTokenRules,
+    BundleError, TrustBundle, TrustDomain, WorkloadIdentityToken, WorkloadTokenRules, X509Svid,
 };
 use parking_lot::Mutex;
+use quick_cache::sync::Cache;
 use tokio::sync::watch;
 
 use crate::fetch::{FetchError, Fetcher};
@@ -124,6 +126,12 @@ impl TrustDomains {
         }
     }
 
+    /// Whether no workload is known here.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.domains.is_empty()
+    }
+
     /// Every domain.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Domain>> {
         self.domains.iter()
@@ -155,6 +163,8 @@ pub struct Domain {
     clock: Arc<dyn Clock>,
     held: ArcSwapOption<Held>,
     attempt: Mutex<Attempt>,
+    /// Certificates whose path was validated, by hash, with the bundle it was validated with.
+    svids: Cache<TokenHash, (Arc<AccessToken>, Arc<TrustBundle>)>,
 }
 
 /// A bundle and when it came.
@@ -163,6 +173,9 @@ struct Held {
     bundle: Arc<TrustBundle>,
     fetched_at: UnixTime,
 }
+
+/// How many validated certificates are remembered for one trust domain.
+const REMEMBERED_SVIDS: usize = 4096;
 
 /// The last attempt to get the bundle.
 #[derive(Debug, Default)]
@@ -181,6 +194,7 @@ impl Domain {
             clock,
             held: ArcSwapOption::empty(),
             attempt: Mutex::new(Attempt::default()),
+            svids: Cache::new(REMEMBERED_SVIDS),
         })
     }
 
@@ -221,6 +235,34 @@ impl Domain {
     ) -> Result<(AccessToken, PublicKey), Rejection> {
         self.bundle()?
             .verify(token, &self.config.rules, self.clock.now())
+    }
+
+    /// Verifies the certificate of a connection as an X.509-SVID of this domain. A path is
+    /// validated once for each bundle; that the certificate is in force is asked every time.
+    ///
+    /// # Errors
+    ///
+    /// A `spiffe.*` or `certificate.*` cause, or `keys.unavailable`.
+    pub async fn verify_svid(
+        self: &Arc<Self>,
+        certificate: &PeerCertificate,
+    ) -> Result<Arc<AccessToken>, Rejection> {
+        if self.usable().is_none() {
+            self.refresh_now().await;
+        }
+        let bundle = self.bundle()?;
+        let now = self.clock.now();
+        let hash = TokenHash::of(certificate.der());
+        let known = self.svids.get(&hash);
+        if let Some((token, _)) = known.filter(|(_, with)| Arc::ptr_eq(with, &bundle)) {
+            certificate.check_time(now)?;
+            return Ok(token);
+        }
+        let domain = &self.config.rules.trust_domain;
+        let svid = X509Svid::verify(certificate, domain, &bundle, now)?;
+        let token = Arc::new(svid.credential());
+        self.svids.insert(hash, (Arc::clone(&token), bundle));
+        Ok(token)
     }
 
     /// The bundle in force.

@@ -12,3 +12,4 @@ mod nonce;
 mod race;
 mod revocation;
 mod support;
+mod workloads;

@@ -134,6 +134,13 @@ fn wpt_changed(id: &str, comment: &str, expect: &str, change: Value) -> Value {
     with_context(id, comment, expect, (change, &[]))
 }
 
+/// A changed proof at a server whose strict replay log began five seconds ago.
+fn after_restart(id: &str, comment: &str, expect: &str, change: Value) -> Value {
+    let mut vector = wpt_changed(id, comment, expect, change);
+    vector["epoch"] = (NOW - 5).into();
+    vector
+}
+
 /// A changed proof and further header fields.
 fn with_context(
     id: &str,
@@ -334,6 +341,9 @@ fn proof_claims_group() -> Value {
         wpt_changed("wpt-iat-ahead", "made in the future", "wimse.wpt.not_yet_valid", json!({"iat": NOW + 11})),
         wpt_changed("wpt-nbf-ahead", "not valid yet", "wimse.wpt.not_yet_valid", json!({"nbf": NOW + 11})),
         wpt_changed("wpt-iat", "says when it was made", "ok", json!({"iat": NOW})),
+        after_restart("wpt-epoch", "made before the replay log began", "wimse.wpt.epoch", json!({"iat": NOW - 5})),
+        after_restart("wpt-epoch-unsaid", "does not say that it was made after the replay log began", "wimse.wpt.epoch", json!({})),
+        after_restart("wpt-epoch-after", "made after the replay log began", "ok", json!({"iat": NOW})),
     ]})
 }
 

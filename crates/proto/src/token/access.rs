@@ -13,6 +13,7 @@ use super::actor::{self, Actor};
 use super::status_list::StatusClaim;
 use super::{ACCESS_TOKEN_TYPE, Confirmation, MAX_TIME, TokenHash};
 use crate::cause::Cause;
+use crate::certificate::CertificateThumbprint;
 use crate::jose::{Algorithm, AlgorithmSet, Jws, JwsError, PublicKey, SignatureValid};
 use crate::json;
 use crate::rejection::Rejection;
@@ -293,13 +294,27 @@ pub(crate) struct WorkloadClaims {
     pub(crate) expires_at: UnixTime,
     pub(crate) not_before: Option<UnixTime>,
     pub(crate) kid: Option<String>,
-    pub(crate) key: Arc<WorkloadKey>,
+    pub(crate) proven_by: WorkloadProvenBy,
+}
+
+/// What a workload shows possession of.
+pub(crate) enum WorkloadProvenBy {
+    /// The key an identity token names.
+    Key(Arc<WorkloadKey>),
+    /// The certificate that is its credential.
+    Certificate(CertificateThumbprint),
 }
 
 impl AccessToken {
-    /// A workload identity token as a credential like others: issued by its trust domain, for
-    /// no audience and no scope, bound to the workload's key.
+    /// A workload's credential like others: issued by its trust domain, for no audience and no
+    /// scope, bound to the workload's key or certificate.
     pub(crate) fn of_workload(claims: WorkloadClaims) -> Self {
+        let (confirmation, workload_key) = match claims.proven_by {
+            WorkloadProvenBy::Key(key) => (Confirmation::to_key(key.key().clone()), Some(key)),
+            WorkloadProvenBy::Certificate(thumbprint) => {
+                (Confirmation::to_certificate(thumbprint), None)
+            }
+        };
         Self {
             hash: claims.hash,
             issuer: claims.issuer,
@@ -311,12 +326,12 @@ impl AccessToken {
             issued_at: claims.issued_at,
             expires_at: claims.expires_at,
             not_before: claims.not_before,
-            confirmation: Confirmation::to_key(claims.key.key().clone()),
+            confirmation,
             kid: claims.kid,
             source: TokenSource::Signature,
             actors: Vec::new(),
             status: StatusClaim::Absent,
-            workload_key: Some(claims.key),
+            workload_key,
         }
     }
 

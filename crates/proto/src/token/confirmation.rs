@@ -63,6 +63,18 @@ impl Confirmation {
         }
     }
 
+    /// Bound to this very certificate.
+    #[must_use]
+    pub const fn to_certificate(thumbprint: CertificateThumbprint) -> Self {
+        Self {
+            key: None,
+            certificate: Some(CertificateBinding {
+                thumbprint,
+                renewal: None,
+            }),
+        }
+    }
+
     /// Reads `cnf` out of a claims set or an introspection answer.
     pub(crate) fn read(claims: &json::Object<'_>) -> Result<Self, Rejection> {
         if claims.get("cnf").is_none() {

@@ -20,7 +20,7 @@ pub mod status_list;
 pub use self::access::{
     AccessToken, IssuerRules, Leniency, TokenQuery, TokenSource, UnverifiedToken,
 };
-pub(crate) use self::access::{ForThisResource, ValidNow, WorkloadClaims};
+pub(crate) use self::access::{ForThisResource, ValidNow, WorkloadClaims, WorkloadProvenBy};
 pub use self::actor::{Actor, MAX_ACTORS};
 pub use self::confirmation::{CertificateBinding, Confirmation, KeyBinding, RENEWAL, Renewal};
 pub use self::form::{OpaqueToken, PresentedToken};

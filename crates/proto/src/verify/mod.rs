@@ -25,6 +25,7 @@ mod presented;
 mod proof_only;
 mod replay;
 mod request;
+mod workload;
 
 pub use self::possession::{CertificateRule, Possession};
 pub use self::presented::{HeaderField, Message, Presented};
@@ -33,6 +34,7 @@ pub use self::replay::{Recorded, ReplayHashKey, ReplayQuery};
 pub use self::request::{
     NotRevoked, Received, Requirements, RevocationQuery, Unjudged, Unkeyed, Unredeemed, Verified,
 };
+pub use self::workload::{WorkloadPolicy, WorkloadReceived, with_svid};
 
 use crate::dpop::ProofWindow;
 use crate::jose::AlgorithmSet;

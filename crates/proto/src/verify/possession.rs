@@ -19,6 +19,7 @@ use crate::jose::{Jkt, SignatureValid};
 use crate::rejection::Rejection;
 use crate::time::UnixTime;
 use crate::token::{AccessToken, CertificateBinding, KeyBinding, Renewal, TokenHash};
+use crate::workload::WorkloadProof;
 
 /// What a request itself shows of its sender's key. Read, not proven.
 #[derive(Debug)]
@@ -116,6 +117,7 @@ struct Once {
 #[derive(Debug)]
 struct Witness {
     _key: Option<KeyProven>,
+    _workload: Option<SignatureValid>,
     _certificate: Option<CertificateProven>,
 }
 
@@ -144,6 +146,48 @@ struct CertificateProven {
 }
 
 impl Proven {
+    /// By a workload's proof, whose hashes and signature were found good.
+    pub(super) fn by_workload(
+        jkt: Jkt,
+        proof: &WorkloadProof<'_>,
+        signature: SignatureValid,
+    ) -> Self {
+        Self {
+            possession: Possession {
+                method: BindingMethod::Wimse,
+                jkt: Some(jkt),
+                certificate: None,
+                rule: CertificateRule::NotAsked,
+            },
+            once: Some(Once {
+                jkt,
+                id: proof.jti().to_owned(),
+                issued_at: proof.made_at(),
+                expires_at: proof.expires_at(),
+                recent_nonce: false,
+            }),
+            _witness: Witness {
+                _key: None,
+                _workload: Some(signature),
+                _certificate: None,
+            },
+        }
+    }
+
+    /// What a replay log's refusal means for this kind of proof. A nonce of ours cannot stand in
+    /// a workload's proof, so it is not challenged for one.
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "other refusals are about the log, not about the proof"
+    )]
+    pub(super) const fn refusal_of(&self, refused: Cause) -> Cause {
+        match (self.possession.method, refused) {
+            (BindingMethod::Wimse, Cause::DpopReplayed) => Cause::WptReplayed,
+            (BindingMethod::Wimse, Cause::ReplayEpoch) => Cause::WptEpoch,
+            (_, refused) => refused,
+        }
+    }
+
     /// The record to insert into the replay log, under the log's key.
     pub(super) fn replay_query(&self, key: &ReplayHashKey) -> Option<ReplayQuery> {
         let once = self.once.as_ref()?;
@@ -201,6 +245,7 @@ pub(super) fn prove(
         once,
         _witness: Witness {
             _key: by_key,
+            _workload: None,
             _certificate: by_certificate,
         },
     })

@@ -16,6 +16,7 @@ use crate::jose::Jkt;
 use crate::rejection::Rejection;
 use crate::time::UnixTime;
 use crate::token::{AccessToken, ForThisResource, PresentedToken, TokenHash, ValidNow};
+use crate::workload::IdentityTaken;
 
 /// Headers whose form was checked. Wants the answer to "is this token known?", then
 /// [`Received::begin`].
@@ -191,7 +192,7 @@ impl<'a> Unkeyed<'a> {
             // Another token's verification says nothing about this one.
             return Err(Cause::TokenSignatureInvalid.into());
         }
-        let checked = Checked {
+        let checked = Checked::Token {
             _taken_here: check_issuer(token, requirements.issuers)?,
             _valid_now: token.check_time(self.window.ahead, now)?,
             _for_this_resource: token.check_audience(requirements.audience)?,
@@ -204,15 +205,32 @@ impl<'a> Unkeyed<'a> {
 
 /// One value per check; a check that is left out leaves a field empty, and that does not compile.
 #[derive(Debug)]
-struct Checked {
-    _taken_here: IssuerTaken,
-    _valid_now: ValidNow,
-    _for_this_resource: ForThisResource,
+pub(super) enum Checked {
+    /// Of an access token.
+    Token {
+        _taken_here: IssuerTaken,
+        _valid_now: ValidNow,
+        _for_this_resource: ForThisResource,
+    },
+    /// Of a workload that presents itself.
+    Workload {
+        _taken_here: IdentityTaken,
+        _valid_now: ValidNow,
+    },
+}
+
+impl Checked {
+    pub(super) const fn workload(valid_now: ValidNow, taken_here: IdentityTaken) -> Self {
+        Self::Workload {
+            _taken_here: taken_here,
+            _valid_now: valid_now,
+        }
+    }
 }
 
 /// Says that the route takes tokens of this issuer.
 #[derive(Debug)]
-struct IssuerTaken(());
+pub(super) struct IssuerTaken(());
 
 #[derive(Debug)]
 struct InScope(());
@@ -280,6 +298,22 @@ impl NotRevoked {
         self.token == token.hash()
             && self.jkt == possession.jkt()
             && self.certificate == possession.certificate()
+    }
+}
+
+impl<'r> Unjudged<'r> {
+    pub(super) const fn new(
+        token: Arc<AccessToken>,
+        proven: Proven,
+        scopes: &'r [String],
+        checked: Checked,
+    ) -> Self {
+        Self {
+            token,
+            proven,
+            scopes,
+            checked,
+        }
     }
 }
 
@@ -358,6 +392,13 @@ impl Unredeemed {
         &self.token
     }
 
+    /// The refusal where the log has the record already, or cannot know whether it had: each kind
+    /// of proof has its own.
+    #[must_use]
+    pub fn refusal_of(&self, refused: Cause) -> Cause {
+        self.proven.refusal_of(refused)
+    }
+
     /// Takes the log's answer to [`Unredeemed::replay_query`]. No answer where there was a
     /// question, or a record of another proof, is refused.
     ///
@@ -365,7 +406,8 @@ impl Unredeemed {
     /// `dpop.replayed` if the record is not this proof's.
     pub fn redeem(self, recorded: Option<Recorded>) -> Result<Verified, Rejection> {
         if recorded.as_ref().map(Recorded::query) != self.query.as_ref() {
-            return Err(Rejection::new(Cause::DpopReplayed).about(self.token));
+            let cause = self.refusal_of(Cause::DpopReplayed);
+            return Err(Rejection::new(cause).about(self.token));
         }
         Ok(Verified {
             token: self.token,

@@ -21,7 +21,7 @@ use crate::jose::{Algorithm, AlgorithmSet, Jws, PublicKey, SignatureValid};
 use crate::json;
 use crate::rejection::Rejection;
 use crate::time::UnixTime;
-use crate::token::{AccessToken, TokenHash, WorkloadClaims};
+use crate::token::{AccessToken, TokenHash, WorkloadClaims, WorkloadProvenBy};
 
 /// Whose rules a trust domain's credentials follow.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -268,7 +268,7 @@ impl<'a> WorkloadIdentityToken<'a> {
             expires_at,
             not_before,
             kid: self.kid.clone(),
-            key: Arc::new(key),
+            proven_by: WorkloadProvenBy::Key(Arc::new(key)),
         }))
     }
 }

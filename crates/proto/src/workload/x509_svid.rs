@@ -18,6 +18,7 @@ use crate::cause::Cause;
 use crate::certificate::{CertificateInForce, PeerCertificate};
 use crate::rejection::Rejection;
 use crate::time::UnixTime;
+use crate::token::{AccessToken, TokenHash, WorkloadClaims, WorkloadProvenBy};
 
 /// A certificate that was found to be a trust domain's word about one workload.
 #[derive(Clone, Debug)]
@@ -75,6 +76,24 @@ impl X509Svid {
     #[must_use]
     pub const fn id(&self) -> &SpiffeId {
         &self.id
+    }
+
+    /// The certificate as a credential like others: issued by its trust domain for no audience,
+    /// bound to this very certificate. Its handle is the certificate's thumbprint.
+    #[must_use]
+    pub fn credential(&self) -> AccessToken {
+        AccessToken::of_workload(WorkloadClaims {
+            hash: TokenHash::of(self.certificate.der()),
+            issuer: self.id.as_workload().origin().to_owned(),
+            subject: self.id.as_str().to_owned(),
+            token_id: Some(self.certificate.thumbprint().to_string()),
+            issued_at: self.certificate.not_before(),
+            // The last second of a certificate is still within its validity.
+            expires_at: self.certificate.not_after().plus(1),
+            not_before: None,
+            kid: None,
+            proven_by: WorkloadProvenBy::Certificate(self.certificate.thumbprint()),
+        })
     }
 
     /// The certificate.

@@ -107,6 +107,16 @@ pub(crate) enum BindingMethod {
     Dpop,
 }
 
+/// How a caller of a route may show possession.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum RouteBinding {
+    /// DPoP (RFC 9449).
+    Dpop,
+    /// A workload identity token with a proof by its key (WIMSE).
+    Wimse,
+}
+
 /// How revocations reach the gateway.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]

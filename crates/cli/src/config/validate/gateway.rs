@@ -1,12 +1,15 @@
 //! The section `[gateway]`.
 
 use keybound_guard::keys::KeySet;
+use keybound_guard::workload::TrustDomainConfig;
+use keybound_proto::binding::{BindingMethod, BindingMethods};
 use keybound_proto::uri::request_target;
 
 use super::checker::Checker;
-use super::introspection;
+use super::{introspection, workloads};
 use crate::config::model::{
-    EnforcementMode, GatewayControlSection, GatewayIssuerSection, GatewaySection, RouteSection,
+    EnforcementMode, GatewayControlSection, GatewayIssuerSection, GatewaySection, RouteBinding,
+    RouteSection,
 };
 use crate::config::secret::random32;
 use crate::config::settings::{
@@ -39,7 +42,13 @@ pub(super) fn check(
     };
     let control = control(checker, section.control.as_ref());
     let issuers = issuers(checker, section);
-    let routes = routes(checker, section);
+    let workloads = workloads::policy(checker, &section.workload);
+    let trust_domains = workloads::trust_domains(checker, section);
+    let routes = routes(
+        checker,
+        section,
+        trust_domains.as_deref().unwrap_or_default(),
+    );
     introspection::check_routes(checker, section);
     let cors_origins = checker.origins("gateway.cors_origins", &section.cors_origins);
     let upstream_timeout = checker.duration(
@@ -64,6 +73,8 @@ pub(super) fn check(
         profile: profile?,
         control: control?,
         issuers: issuers?,
+        trust_domains: trust_domains?,
+        workloads: workloads?,
         routes: routes?,
     })
 }
@@ -122,7 +133,7 @@ fn issuers(
         .route
         .iter()
         .any(|route| route.enforcement == EnforcementMode::Require);
-    if section.issuer.is_empty() && required {
+    if section.issuer.is_empty() && section.trust_domain.is_empty() && required {
         let help = "add `[[gateway.issuer]]` with `url`";
         checker.problem(
             "gateway",
@@ -191,7 +202,11 @@ fn key_set(checker: &mut Checker<'_>, key: &str, file: &str) -> Option<KeySet> {
     None
 }
 
-fn routes(checker: &mut Checker<'_>, section: &GatewaySection) -> Option<Vec<RouteSettings>> {
+fn routes(
+    checker: &mut Checker<'_>,
+    section: &GatewaySection,
+    domains: &[TrustDomainConfig],
+) -> Option<Vec<RouteSettings>> {
     if section.route.is_empty() {
         let help = "add `[[gateway.route]]` with `path`, `upstream`, `enforcement`";
         checker.problem(
@@ -212,7 +227,7 @@ fn routes(checker: &mut Checker<'_>, section: &GatewaySection) -> Option<Vec<Rou
             checker.problem(&format!("{key}.path"), message, None);
         }
         let gateway = section.resource.as_deref().unwrap_or_default();
-        checked.push(self::route(checker, &key, route, gateway));
+        checked.push(self::route(checker, &key, route, (gateway, domains)));
     }
     checked.into_iter().collect()
 }
@@ -221,13 +236,14 @@ fn route(
     checker: &mut Checker<'_>,
     key: &str,
     section: &RouteSection,
-    gateway: &str,
+    (gateway, domains): (&str, &[TrustDomainConfig]),
 ) -> Option<RouteSettings> {
     let upstream = checker.upstream(&format!("{key}.upstream"), &section.upstream);
     let resource = section.resource.as_deref().unwrap_or(gateway);
     let resource = checker.resource(&format!("{key}.resource"), resource);
     let agents = checker.origins(&format!("{key}.agents"), &section.agents);
     path(checker, key, &section.path);
+    let identities = workloads::identities(checker, key, section, domains);
     for method in section.scopes.keys() {
         if method.is_empty()
             || !method
@@ -264,7 +280,20 @@ fn route(
         identity: section.identity,
         agents: agents?,
         max_signed_body_bytes: section.max_signed_body_bytes.into(),
+        binding_methods: binding_methods(&section.binding_methods),
+        identities: identities?,
     })
+}
+
+fn binding_methods(names: &[RouteBinding]) -> BindingMethods {
+    let methods: Vec<_> = names
+        .iter()
+        .map(|name| match name {
+            RouteBinding::Dpop => BindingMethod::Dpop,
+            RouteBinding::Wimse => BindingMethod::Wimse,
+        })
+        .collect();
+    BindingMethods::of(&methods)
 }
 
 fn path(checker: &mut Checker<'_>, key: &str, path: &str) {

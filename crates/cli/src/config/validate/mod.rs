@@ -8,6 +8,7 @@ mod checker;
 mod gateway;
 mod introspection;
 mod issuer;
+mod workloads;
 
 use std::net::SocketAddr;
 
