@@ -68,6 +68,7 @@ usage: cargo xtask <verb> [options]
   check                              format, lints, dependency rules (no tests)
   demo [options]                     the story of a stolen token, release build
   interop [--yes]                    other people's OAuth clients and servers against ours
+  interop spire                      a SPIRE server and agent, built with Go, against ours (not part of `test`)
   bench [NAME] [options]             the figures, each beside its baseline (bench/figures unless named)
   fuzz [--seconds N] [TARGET ...]    explore every parser of outside bytes (needs nightly, cargo-fuzz)
   mutants [options]                  delete the checks one by one and see that a test falls (needs cargo-mutants)

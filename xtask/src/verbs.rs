@@ -10,5 +10,6 @@ pub(crate) mod fuzz;
 pub(crate) mod interop;
 pub(crate) mod model;
 pub(crate) mod mutants;
+pub(crate) mod spire;
 pub(crate) mod test;
 pub(crate) mod vectors;

@@ -2,13 +2,18 @@
 
 use std::path::Path;
 
-use super::binary;
+use super::{binary, spire};
 use crate::command::Run;
 use crate::failure::Failure;
 use crate::needs::{self, Consent};
 use crate::paths;
 
 pub(crate) fn run(options: &[String]) -> Result<(), Failure> {
+    if let [peer, rest @ ..] = options
+        && peer == "spire"
+    {
+        return spire::run(rest);
+    }
     needs::satisfy(&needs::interop(), Consent::from_options(options))?;
     let built = binary::build(&["build", "--locked", "--package", "keybound"])?;
     against(&built.keybound)
