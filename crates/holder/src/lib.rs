@@ -74,6 +74,7 @@ pub mod registration;
 mod secret;
 mod server_memory;
 mod token;
+pub mod workload;
 
 pub use self::acquire::ClientAuthentication;
 pub use self::error::{Failure, HolderError};

@@ -96,7 +96,7 @@ fn a_feature_of_a_later_release_is_named_as_such() {
         ),
         (
             "upstream =",
-            "binding_methods = [\"mtls\"]\nupstream =",
+            "binding_methods = [\"httpsig\"]\nupstream =",
             "binds tokens with `dpop`",
         ),
         (
@@ -110,6 +110,67 @@ fn a_feature_of_a_later_release_is_named_as_such() {
         assert!(ended.stderr.contains(says), "{ended:?}");
         assert!(ended.stderr.contains("not in this release"), "{ended:?}");
     }
+}
+
+#[test]
+fn trust_domains_and_identities_fit_together() {
+    let domain = "[[gateway.trust_domain]]\nname = \"example.org\"\nbundle_file = \"bundle.json\"\n[[gateway.route]]";
+    let route = "identities = [\"spiffe://example.org/ns/prod/*\"]\nbinding_methods = [\"wimse\"]\nupstream =";
+    let with = |route: &str, domain: &str, bundle: Option<&str>| {
+        let home = edited(|toml| {
+            toml.replacen("upstream =", route, 1)
+                .replacen("[[gateway.route]]", domain, 1)
+        });
+        if let Some(bundle) = bundle {
+            fs::write(home.path("bundle.json"), bundle).unwrap();
+        }
+        home.run(&["config", "validate"])
+    };
+    let empty = Some("{\"keys\":[]}");
+    for (route, domain, bundle, says) in [
+        (
+            "binding_methods = [\"wimse\"]\nupstream =",
+            domain,
+            empty,
+            "takes no workload",
+        ),
+        (
+            route,
+            "[[gateway.route]]",
+            None,
+            "trust domain that is not configured",
+        ),
+        (
+            &route.replace("example.org", "example.org.evil.com"),
+            domain,
+            empty,
+            "not configured",
+        ),
+        (
+            &route.replace("/ns/prod/*", ""),
+            domain,
+            empty,
+            "names no workload",
+        ),
+        (route, domain, None, "bundle.json"),
+        (route, domain, Some("{"), "is no trust bundle"),
+        (
+            route,
+            &domain.replace("example.org", "Example.org"),
+            empty,
+            "is not a trust domain",
+        ),
+        (
+            route,
+            &domain.replace("bundle_file = \"bundle.json\"\n", ""),
+            empty,
+            "exactly one place",
+        ),
+    ] {
+        let ended = with(route, domain, bundle).ends_with(2);
+        assert!(ended.stderr.contains(says), "{says}: {ended:?}");
+    }
+    with(route, domain, empty).ends_with(0);
 }
 
 #[test]

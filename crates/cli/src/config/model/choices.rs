@@ -113,6 +113,8 @@ pub(crate) enum BindingMethod {
 pub(crate) enum RouteBinding {
     /// DPoP (RFC 9449).
     Dpop,
+    /// The client certificate of the connection (RFC 8705), an X.509-SVID among them.
+    Mtls,
     /// A workload identity token with a proof by its key (WIMSE).
     Wimse,
 }

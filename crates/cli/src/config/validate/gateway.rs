@@ -290,6 +290,7 @@ fn binding_methods(names: &[RouteBinding]) -> BindingMethods {
         .iter()
         .map(|name| match name {
             RouteBinding::Dpop => BindingMethod::Dpop,
+            RouteBinding::Mtls => BindingMethod::Mtls,
             RouteBinding::Wimse => BindingMethod::Wimse,
         })
         .collect();
