@@ -176,10 +176,6 @@ impl Proven {
 
     /// What a replay log's refusal means for this kind of proof. A nonce of ours cannot stand in
     /// a workload's proof, so it is not challenged for one.
-    #[expect(
-        clippy::wildcard_enum_match_arm,
-        reason = "other refusals are about the log, not about the proof"
-    )]
     pub(super) const fn refusal_of(&self, refused: Cause) -> Cause {
         match (self.possession.method, refused) {
             (BindingMethod::Wimse, Cause::DpopReplayed) => Cause::WptReplayed,

@@ -192,39 +192,31 @@ impl<'a> Unkeyed<'a> {
             // Another token's verification says nothing about this one.
             return Err(Cause::TokenSignatureInvalid.into());
         }
-        let checked = Checked::Token {
-            _taken_here: check_issuer(token, requirements.issuers)?,
-            _valid_now: token.check_time(self.window.ahead, now)?,
-            _for_this_resource: token.check_audience(requirements.audience)?,
-        };
+        let checked = Checked::token(
+            check_issuer(token, requirements.issuers)?,
+            token.check_time(self.window.ahead, now)?,
+            token.check_audience(requirements.audience)?,
+        );
         let times = (self.window, now);
         let proven = prove(self.shown, self.certificate, token, requirements, times)?;
         Ok((proven, checked))
     }
 }
 
-/// One value per check; a check that is left out leaves a field empty, and that does not compile.
+/// Made of one value per check; a check that is left out leaves an argument empty, and that does
+/// not compile.
 #[derive(Debug)]
-pub(super) enum Checked {
-    /// Of an access token.
-    Token {
-        _taken_here: IssuerTaken,
-        _valid_now: ValidNow,
-        _for_this_resource: ForThisResource,
-    },
-    /// Of a workload that presents itself.
-    Workload {
-        _taken_here: IdentityTaken,
-        _valid_now: ValidNow,
-    },
-}
+pub(super) struct Checked(());
 
 impl Checked {
-    pub(super) const fn workload(valid_now: ValidNow, taken_here: IdentityTaken) -> Self {
-        Self::Workload {
-            _taken_here: taken_here,
-            _valid_now: valid_now,
-        }
+    /// Of an access token.
+    const fn token(_: IssuerTaken, _: ValidNow, _: ForThisResource) -> Self {
+        Self(())
+    }
+
+    /// Of a workload that presents itself.
+    pub(super) const fn workload(_: ValidNow, _: IdentityTaken) -> Self {
+        Self(())
     }
 }
 
