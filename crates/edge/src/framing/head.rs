@@ -14,6 +14,8 @@ const METHOD_BYTES: usize = 32;
 const PROTECTED_FIELDS: &[&str] = &[
     "authorization",
     "dpop",
+    "workload-identity-token",
+    "workload-proof-token",
     "host",
     "content-length",
     "content-type",

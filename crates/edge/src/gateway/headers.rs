@@ -21,7 +21,12 @@ pub(super) fn strip_request(
     identity_fields: &[HeaderName],
 ) {
     strip_listed_by_connection(headers);
-    let is_credential = |name: &str| matches!(name, "authorization" | "dpop");
+    let is_credential = |name: &str| {
+        matches!(
+            name,
+            "authorization" | "dpop" | "workload-identity-token" | "workload-proof-token"
+        )
+    };
     let mut stripped: Vec<HeaderName> = Vec::new();
     for name in headers.keys() {
         let text = name.as_str();
@@ -187,6 +192,8 @@ mod tests {
             "trailer",
             "transfer-encoding",
             "upgrade",
+            "workload-identity-token",
+            "workload-proof-token",
             "x-agent-subject",
             "x-forwarded-for",
             "x-forwarded-host",
