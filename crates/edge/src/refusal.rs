@@ -36,7 +36,7 @@ pub(crate) fn response(answer: Answer) -> Response<Bytes> {
     *response.status_mut() =
         StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(answer.content_type));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     // Values from proto are visible ASCII; one that is not would be left out, not sent.
     let mut set = |name: HeaderName, text: Option<String>| {

@@ -13,4 +13,5 @@ mod passage;
 mod signatures;
 mod streams;
 mod upstream;
+mod workloads;
 mod world;

@@ -11,6 +11,7 @@ use keybound_edge::gateway::{
 };
 use keybound_edge::listener::{Listener, ListenerConfig, ListenerKind};
 use keybound_edge::{Drained, Shutdown, ShutdownTrigger};
+use keybound_guard::workload::{BundleSource, TrustDomainConfig};
 use keybound_guard::{
     Guard, GuardConfig, IssuerConfig, MemorySink, MethodScopes, NonceRule, Route,
 };
@@ -20,6 +21,7 @@ use keybound_proto::time::{Clock, ManualClock};
 use keybound_proto::token::TokenHash;
 use keybound_proto::uri::{HttpUrl, Origin};
 use keybound_proto::wire::ErrorDetail;
+use keybound_proto::workload::{IdentityRule, TrustDomain, WorkloadProfile, WorkloadTokenRules};
 use tokio::task::JoinHandle;
 
 use super::upstream::Upstream;
@@ -170,6 +172,22 @@ impl World {
         input.sign(&self.issuer).expect("signed")
     }
 
+    /// An identity token for the workload with this key, by the trust domain whose keys are the
+    /// issuer's.
+    pub(crate) fn identity_token(&self, subject: &str, key: &SoftwareKey) -> String {
+        let mut jwk: serde_json::Value =
+            serde_json::from_str(&key.public_key().to_jwk()).expect("JSON");
+        jwk["alg"] = key.algorithm().name().into();
+        let header = serde_json::json!({"typ": "wit+jwt", "alg": "ES256", "kid": "kb-test"});
+        let claims = serde_json::json!({
+            "sub": subject,
+            "exp": self.clock.now().as_secs() + 600,
+            "cnf": {"jwk": jwk},
+        });
+        let input = SigningInput::new(&header.to_string(), &claims.to_string());
+        input.sign(&self.issuer).expect("signed")
+    }
+
     /// A fresh proof by the holder for a path of the gateway.
     pub(crate) fn proof(&self, method: &str, path: &str, token: &str) -> String {
         self.proof_with(
@@ -232,6 +250,11 @@ fn guard(issuer_url: &str, clock: &ManualClock, sink: &MemorySink) -> Guard {
     issuer.jwks_uri = Some(HttpUrl::parse(&format!("{issuer_url}/jwks")).expect("url"));
     let mut config = GuardConfig::new("gateway-1", vec![issuer], [7; 32]);
     config.replay.first_run = true;
+    let domain = TrustDomain::parse("wimse://example.com").expect("trust domain");
+    config.trust_domains = vec![TrustDomainConfig::new(
+        WorkloadTokenRules::new(domain, WorkloadProfile::Wimse),
+        BundleSource::Endpoint(HttpUrl::parse(&format!("{issuer_url}/jwks")).expect("url")),
+    )];
     Guard::new(config, Arc::new(clock.clone()), Arc::new(sink.clone())).expect("guard")
 }
 
@@ -263,11 +286,14 @@ fn routes(url: &str, upstream: &Origin, welcome: Vec<Origin>) -> Vec<RouteConfig
     each.identity = IdentityForm::AssertionPerRequest;
     let mut keep = route("keep", &root);
     keep.forward_credentials = true;
+    let mut mesh = route("mesh", &root);
+    mesh.check.identities =
+        vec![IdentityRule::parse("wimse://example.com/ns/prod/*").expect("rule")];
     let mut agents = route("agents", &root);
     agents.agents = welcome;
     agents.signed_body_bytes = 64;
     vec![
-        open, small, approvals, reports, nonce, plain, silent, each, keep, agents,
+        open, small, approvals, reports, nonce, plain, silent, each, keep, mesh, agents,
     ]
 }
 
