@@ -64,6 +64,40 @@ pub(crate) fn interop() -> Vec<Need> {
     needs
 }
 
+/// What the tests of shared replay logs start, where there is a package manager that has it.
+/// Tests whose server is missing say that they were skipped.
+pub(crate) fn stores() -> Vec<Need> {
+    if Run::new("apt-get")
+        .arguments(["--version"])
+        .answer()
+        .is_none()
+    {
+        return Vec::new();
+    }
+    let redis = ["/usr/bin/valkey-server", "/usr/bin/redis-server"];
+    let postgres = Path::new("/usr/lib/postgresql").exists();
+    let server = |what: &str, is_there: bool, package| Need {
+        what: what.to_owned(),
+        state: if is_there {
+            Ok("installed".to_owned())
+        } else {
+            Err("not installed".to_owned())
+        },
+        install: with_root(vec![
+            "apt-get",
+            "install",
+            "--yes",
+            "--no-install-recommends",
+            package,
+        ]),
+    };
+    let is_redis_there = redis.iter().any(|file| Path::new(file).exists());
+    vec![
+        server("Redis or Valkey", is_redis_there, "redis-server"),
+        server("PostgreSQL", postgres, "postgresql"),
+    ]
+}
+
 /// Prints what is needed and found, and installs what is missing if that is allowed.
 pub(crate) fn satisfy(needs: &[Need], consent: Consent) -> Result<(), Failure> {
     println!("needs:");

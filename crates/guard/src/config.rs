@@ -6,13 +6,13 @@ use std::fmt;
 
 use keybound_proto::binding::BindingMethods;
 use keybound_proto::cause::Cause;
-use keybound_proto::verify::{Profile, WorkloadPolicy};
+use keybound_proto::verify::{Profile, ReplayUse, WorkloadPolicy};
 use keybound_proto::wire::ErrorDetail;
 use keybound_proto::workload::IdentityRule;
 
 use crate::fetch::FetcherError;
 use crate::keys::IssuerConfig;
-use crate::replay::{ReplayConfig, ReplayMode};
+use crate::replay::{OpenLogError, ReplayConfig, ReplayMode, SharedPlace};
 use crate::workload::{BundleSource, TrustDomainConfig};
 
 /// How to set up a [`Guard`](crate::Guard).
@@ -28,11 +28,17 @@ pub struct GuardConfig {
     pub workloads: WorkloadPolicy,
     /// What is taken in proofs and tokens.
     pub profile: Profile,
-    /// The replay log.
+    /// Mode and limits of the replay log.
     pub replay: ReplayConfig,
+    /// Where the replay log is that this node shares with others; `None`: in
+    /// memory.
+    pub shared_replay: Option<SharedPlace>,
     /// Secret of nonces and replay records. Nodes that share it take each
     /// other's nonces.
     pub nonce_secret: [u8; 32],
+    /// Further secrets whose nonces are taken, while nodes go from one secret to
+    /// another.
+    pub nonce_also: Vec<[u8; 32]>,
     /// Seconds after which an unheard revocation feed refuses requests; `None`
     /// where no feed is followed.
     pub revocation_max_age: Option<u64>,
@@ -51,6 +57,8 @@ pub struct Route {
     pub scopes: MethodScopes,
     /// Who has to put a server nonce into the proof.
     pub nonce: NonceRule,
+    /// Whether a good proof is used up here or by a second gate behind this one.
+    pub replay: ReplayUse,
     /// How much a refusal explains to the caller.
     pub error_detail: ErrorDetail,
     /// URL of the resource's metadata (RFC 9728), for challenges.
@@ -111,6 +119,9 @@ pub enum GuardConfigError {
     /// The system gives no random numbers.
     #[error("the system's random number generator failed")]
     NoRandomness,
+    /// The shared replay log cannot be set up.
+    #[error(transparent)]
+    ReplayLog(#[from] OpenLogError),
     /// The replay log could hold nothing, or one key could fill it.
     #[error(
         "replay limits do not fit: capacity {capacity}, per key {per_sender}; capacity must be at least the limit per key, and that at least 4"
@@ -142,7 +153,9 @@ impl GuardConfig {
                 per_sender: 50_000,
                 first_run: false,
             },
+            shared_replay: None,
             nonce_secret,
+            nonce_also: Vec::new(),
             revocation_max_age: None,
             token_cache: 10_000,
         }
@@ -228,6 +241,7 @@ impl Route {
             audience: audience.to_owned(),
             scopes: MethodScopes::default(),
             nonce: NonceRule::Nobody,
+            replay: ReplayUse::Consume,
             error_detail: ErrorDetail::Minimal,
             resource_metadata: None,
             issuers: None,

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 use futures_util::future::join_all;
@@ -19,7 +20,7 @@ use crate::fetch::Fetcher;
 use crate::introspection::{ContactStatus, Introspector, Shared};
 use crate::keys::{IssuerConfig, IssuerKeys};
 use crate::metrics::{Gauge, Metrics};
-use crate::replay::{ReplayLog, ReplayStart};
+use crate::replay::{AnyLog, ReplayLog as _, ReplayStart};
 use crate::revocation::RevocationView;
 use crate::sink::EventSink;
 use crate::tokens::TokenCache;
@@ -54,9 +55,12 @@ struct Inner {
     workloads: WorkloadPolicy,
     tokens: Arc<TokenCache>,
     revocations: RevocationView,
-    replay: ReplayLog,
+    replay: AnyLog,
     replay_key: ReplayHashKey,
-    nonce_secret: [u8; 32],
+    /// How often the log was lost, and whether it was, when that was last reported.
+    replay_losses: AtomicU64,
+    replay_is_lost: AtomicBool,
+    nonce_secrets: ArcSwap<NonceSecrets>,
     nonces: ArcSwap<Nonces>,
     metrics: Metrics,
 }
@@ -68,6 +72,12 @@ struct Issuer {
     /// The audience of its tokens on routes without one for it.
     audience: Option<String>,
     introspector: Option<Arc<Introspector>>,
+}
+
+/// What nonces are made with, first, and what others' nonces may be made with.
+struct NonceSecrets {
+    current: [u8; 32],
+    also: Vec<[u8; 32]>,
 }
 
 /// The nonces of one epoch of the replay log.
@@ -107,7 +117,11 @@ impl Guard {
             ahead: window.ahead,
             random: u64::from_be_bytes(random().ok_or(GuardConfigError::NoRandomness)?),
         };
-        let replay = ReplayLog::new(&config.replay, start);
+        let replay = AnyLog::open(config.shared_replay.as_ref(), &config.replay, start, &clock)?;
+        let secrets = NonceSecrets {
+            current: config.nonce_secret,
+            also: config.nonce_also,
+        };
         let mut profile = config.profile;
         profile.opaque_tokens = config
             .issuers
@@ -132,10 +146,12 @@ impl Guard {
                 Arc::clone(&tokens),
                 config.revocation_max_age,
             ),
-            nonces: ArcSwap::from_pointee(Nonces::new(&config.nonce_secret, replay.epoch())),
+            nonces: ArcSwap::from_pointee(Nonces::new(&secrets, replay.epoch())),
+            replay_key: replay.hash_key(&config.nonce_secret),
             replay,
-            replay_key: ReplayHashKey::new(&config.nonce_secret),
-            nonce_secret: config.nonce_secret,
+            replay_losses: AtomicU64::new(0),
+            replay_is_lost: AtomicBool::new(false),
+            nonce_secrets: ArcSwap::from_pointee(secrets),
             tokens,
             clock,
             sink,
@@ -219,17 +235,30 @@ impl Guard {
             .iter()
             .map(|status| status.failed)
             .fold(0, u64::saturating_add);
-        let full = inner.metrics.refusals(Cause::ReplayFull);
+        let replay = inner.replay.status();
         let mut gauges = vec![
             gauge(
-                "keybound_replay_store_entries",
-                "Records in the replay log.",
-                count(inner.replay.len()),
+                "keybound_replay_store_up",
+                "Whether the replay log can be asked.",
+                replay.ok.into(),
             ),
             counter(
                 "keybound_replay_store_errors_total",
-                "Proofs refused because the replay log was full.",
-                full,
+                "Proofs refused because the replay log was full or gave no answer.",
+                inner
+                    .metrics
+                    .refusals(Cause::ReplayFull)
+                    .saturating_add(inner.metrics.refusals(Cause::ReplayUnavailable)),
+            ),
+            counter(
+                "keybound_replay_store_lost_total",
+                "How often the shared replay log was lost.",
+                replay.lost,
+            ),
+            counter(
+                "keybound_replay_epochs_total",
+                "How often the shared replay log was found in another run.",
+                replay.epochs,
             ),
             gauge(
                 "keybound_revocations",
@@ -253,6 +282,10 @@ impl Guard {
             ),
         ];
         gauges.extend(inner.introspection_gauges());
+        if let Some(records) = replay.records {
+            let help = "Records in the replay log.";
+            gauges.push(gauge("keybound_replay_store_entries", help, count(records)));
+        }
         inner.metrics.render(&gauges)
     }
 
@@ -283,11 +316,11 @@ impl Guard {
                 "the feed was not heard from in time"
             }),
         });
-        let replay = &self.inner.replay;
+        let replay = self.inner.replay.status();
         checks.push(ReadinessCheck {
             name: String::from("replay"),
-            ok: replay.len() < replay.capacity(),
-            detail: format!("{} of {} records", replay.len(), replay.capacity()),
+            ok: replay.ok,
+            detail: replay.detail,
         });
         checks
     }
@@ -297,6 +330,7 @@ impl Guard {
     /// event per cause, and gives back the memory of ended replay records.
     pub async fn maintain(&self) {
         self.report_refusals();
+        self.report_replay_log();
         self.inner.replay.sweep(self.inner.clock.now());
         let issuers = self.inner.issuers.iter();
         let domains = self.inner.trust_domains.iter();
@@ -319,6 +353,44 @@ impl Guard {
         }
     }
 
+    /// Records one event when the shared replay log was lost since the last call,
+    /// and one when it is back.
+    pub fn report_replay_log(&self) {
+        let inner = &self.inner;
+        let status = inner.replay.status();
+        let reported = inner.replay_losses.swap(status.lost, Ordering::Relaxed);
+        let was_lost = inner.replay_is_lost.swap(!status.ok, Ordering::Relaxed);
+        let record = |kind| {
+            if let Some(event) = inner.event(kind) {
+                inner.sink.record(event.with_reason(&status.detail));
+            }
+        };
+        let is_lost_anew = status.lost > reported;
+        if is_lost_anew {
+            record(EventKind::ReplayLogLost);
+        }
+        if status.ok && (was_lost || is_lost_anew) && status.lost > 0 {
+            record(EventKind::ReplayLogRestored);
+        }
+    }
+
+    /// Makes nonces with `current` from now on, and takes those made with any of
+    /// `also` as well. Nodes that share secrets agree at every moment if a new one
+    /// is first added everywhere, then made the current one, and the old one taken
+    /// away when its last nonces have ended ([`NONCE_LIFETIME`]).
+    pub fn set_nonce_secrets(&self, current: [u8; 32], also: Vec<[u8; 32]>) {
+        let inner = &self.inner;
+        let secrets = NonceSecrets { current, also };
+        let nonces = Nonces::new(&secrets, inner.replay.epoch());
+        inner.nonce_secrets.store(Arc::new(secrets));
+        inner.nonces.store(Arc::new(nonces));
+    }
+
+    /// Waits until the replay log can be asked; at once for one in memory.
+    pub async fn replay_log_opened(&self) {
+        self.inner.replay.opened().await;
+    }
+
     fn issue_nonce(&self) -> String {
         self.inner.nonces().key.issue(self.inner.clock.now())
     }
@@ -332,7 +404,7 @@ impl Inner {
         if nonces.epoch == epoch {
             return Arc::clone(&nonces);
         }
-        let renewed = Arc::new(Nonces::new(&self.nonce_secret, epoch));
+        let renewed = Arc::new(Nonces::new(&self.nonce_secrets.load(), epoch));
         self.nonces.store(Arc::clone(&renewed));
         renewed
     }
@@ -383,11 +455,12 @@ impl Inner {
 }
 
 impl Nonces {
-    fn new(secret: &[u8; 32], epoch: u64) -> Self {
+    fn new(secrets: &NonceSecrets, epoch: u64) -> Self {
         let role = NonceRole::ResourceServer;
+        let key = NonceKey::new(&secrets.current, role, epoch, NONCE_LIFETIME);
         Self {
             epoch,
-            key: NonceKey::new(secret, role, epoch, NONCE_LIFETIME),
+            key: key.also_taking(&secrets.also),
         }
     }
 }

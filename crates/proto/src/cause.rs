@@ -336,6 +336,8 @@ causes! {
         "send fewer requests with this key";
     ReplayFull "replay.full", "Keybound replay log", "the replay log is full",
         "retry later; give the replay log more room";
+    ReplayUnavailable "replay.unavailable", "Keybound fail closed", "the shared replay log does not answer or cannot be relied on",
+        "retry later with a fresh proof; see what readiness says about the replay log";
     RevocationStale "revocation.stale", "Keybound fail closed", "revocations have not been heard of for too long",
         "check the connection from this gateway to the control plane";
     StoreUnavailable "store.unavailable", "RFC 7009 section 2.2.1", "the store cannot be reached or is full",
@@ -490,6 +492,7 @@ impl Cause {
                 | Self::KeysUnavailable
                 | Self::ReplayFlood
                 | Self::ReplayFull
+                | Self::ReplayUnavailable
                 | Self::RevocationStale
                 | Self::StoreUnavailable
                 | Self::IssuerClock

@@ -208,6 +208,10 @@ pub enum EventKind {
     Locked,
     /// Refusals that involve no genuine token, summed per cause (`count`).
     RefusalsAggregated,
+    /// A gateway could not ask its shared replay log any more; it refuses what needs it.
+    ReplayLogLost,
+    /// A gateway can ask its shared replay log again.
+    ReplayLogRestored,
     /// A request with a genuine token was refused.
     RequestRefused,
     /// The issuer made a signing key.
@@ -332,12 +336,14 @@ impl Event {
 
 impl EventKind {
     /// Every kind.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::ClientRegistered,
         Self::GatewayConnected,
         Self::LockApplied,
         Self::Locked,
         Self::RefusalsAggregated,
+        Self::ReplayLogLost,
+        Self::ReplayLogRestored,
         Self::RequestRefused,
         Self::SigningKeyCreated,
         Self::SigningKeyRetired,
@@ -356,6 +362,8 @@ impl EventKind {
             Self::LockApplied => "lock_applied",
             Self::Locked => "locked",
             Self::RefusalsAggregated => "refusals_aggregated",
+            Self::ReplayLogLost => "replay_log_lost",
+            Self::ReplayLogRestored => "replay_log_restored",
             Self::RequestRefused => "request_refused",
             Self::SigningKeyCreated => "signing_key_created",
             Self::SigningKeyRetired => "signing_key_retired",

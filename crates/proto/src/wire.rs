@@ -270,6 +270,7 @@ fn kind(cause: Cause, role: Role) -> Kind {
         | Cause::IssuerClock
         | Cause::KeysUnavailable
         | Cause::ReplayFull
+        | Cause::ReplayUnavailable
         | Cause::RevocationStale
         | Cause::StoreUnavailable
         | Cause::WptEpoch => Kind::Unavailable,

@@ -60,6 +60,12 @@ fn status_and_error_of_the_cases_the_rfcs_name() {
         (Cause::AuthorizationMultiple, 400, "invalid_request", 400),
         (Cause::ScopeInsufficient, 403, "insufficient_scope", 403),
         (Cause::ReplayFull, 503, "temporarily_unavailable", 503),
+        (
+            Cause::ReplayUnavailable,
+            503,
+            "temporarily_unavailable",
+            503,
+        ),
         (Cause::ReplayFlood, 429, "slow_down", 429),
         (Cause::ClientSecretMismatch, 401, "invalid_client", 401),
         (Cause::ResourceInvalid, 400, "invalid_target", 400),

@@ -30,6 +30,8 @@ pub struct WorldOptions {
     pub replay_capacity: usize,
     /// Live records of one key.
     pub replay_per_sender: usize,
+    /// Address of the replay log that gateways share; `None`: in memory.
+    pub replay: Option<String>,
     /// Whether the route `/approvals` requires nonces.
     pub route_nonce: bool,
     /// Whether the issuer requires nonces.
@@ -46,6 +48,7 @@ impl Default for WorldOptions {
             proof_algorithm: Algorithm::EdDsa,
             replay_capacity: 100_000,
             replay_per_sender: 50_000,
+            replay: None,
             route_nonce: false,
             issuer_nonce: false,
             revocation_max_age: None,

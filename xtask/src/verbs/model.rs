@@ -32,7 +32,9 @@ pub(crate) fn run() -> Result<(), Failure> {
             "the replay log model was not built".to_owned(),
         ]));
     };
-    Run::new(&program).arguments(["replay::model"]).wait()
+    Run::new(&program)
+        .arguments(["replay::memory::model"])
+        .wait()
 }
 
 fn executable(message: &str) -> Option<String> {

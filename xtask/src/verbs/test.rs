@@ -18,6 +18,7 @@ pub(crate) fn run(options: &[String]) -> Result<(), Failure> {
     let mut needs = needs::rust_components();
     if with_interop {
         needs.extend(needs::interop());
+        needs.extend(needs::stores());
     }
     needs::satisfy(&needs, Consent::from_options(options))?;
 

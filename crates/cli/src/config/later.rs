@@ -73,8 +73,15 @@ const LATER_VALUES: &[LaterValue] = &[
     },
     LaterValue {
         key: "replay",
-        values: &["redis:", "rediss:", "valkey:", "postgres:", "postgresql:"],
-        instead: "this release remembers proofs in one node: `memory` for the gateway, `store` for the issuer; shared replay logs follow in a later one",
+        values: &[
+            "redis:",
+            "rediss:",
+            "valkey:",
+            "postgres:",
+            "postgresql:",
+            "memory",
+        ],
+        instead: "the issuer remembers proofs in its store, in the transaction that records the token; `store` is the only value",
     },
     LaterValue {
         key: "url",

@@ -16,8 +16,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use self::choices::{
-    BindingMethod, ClientAuth, EnforcementMode, GatewayReplay, Grant, IdentityName, IssuerReplay,
-    OptionalClaim, ProofAlg, RegistrationModeName, ReplayModeName, RouteBinding, SignalDelivery,
+    BindingMethod, ClientAuth, EnforcementMode, Grant, IdentityName, IssuerReplay, OptionalClaim,
+    ProofAlg, RegistrationModeName, ReplayModeName, RouteBinding, RouteReplay, SignalDelivery,
     SigningAlg, TokenAlg,
 };
 pub(crate) use self::introspection::{AnswerFormName, IntrospectionMode, IntrospectionSection};
@@ -228,9 +228,17 @@ pub(crate) struct GatewaySection {
     /// The audience of tokens for this gateway. By default `url` and `/`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resource: Option<String>,
-    /// Where proof identifiers are remembered.
-    #[serde(default)]
-    pub replay: GatewayReplay,
+    /// Where proof identifiers are remembered: `memory`, for one gateway, or the
+    /// store that all gateways of this audience share: `redis://HOST:PORT`,
+    /// `rediss://…` with TLS, `redis-cluster://HOST:PORT,HOST:PORT`,
+    /// `postgres://USER@HOST/DATABASE`. Options follow a `?`:
+    /// `password_file=PATH`, `ca_file=PATH`, `log=unlogged`, and others that
+    /// docs/operations/replay-stores.md names.
+    #[serde(default = "gateway_replay")]
+    pub replay: String,
+    /// How long a shared replay log may take to answer: `1s` to `10s`. Then 503.
+    #[serde(default = "replay_timeout")]
+    pub replay_timeout: String,
     /// What a restart means for proofs made before it. `strict`: none of them
     /// is accepted again; `best-effort`: one may be, within the proof window.
     #[serde(default)]
@@ -243,7 +251,9 @@ pub(crate) struct GatewaySection {
     pub replay_per_key: u32,
     /// File with the secret nonces are made with: 32 bytes as base64url, mode
     /// 0600. Without it a secret is made at start, and a nonce of the time
-    /// before costs its client one more round trip. The variable
+    /// before costs its client one more round trip; gateways that share a replay
+    /// log must share the file. Further lines are secrets whose nonces are taken
+    /// too; the file is read again within seconds when it changes. The variable
     /// `KEYBOUND_GATEWAY__NONCE_SECRET` may hold it instead.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nonce_secret_file: Option<String>,
@@ -379,6 +389,10 @@ pub(crate) struct RouteSection {
     /// Whether proofs need a nonce of the gateway.
     #[serde(default)]
     pub nonce: bool,
+    /// `consume`: a good proof is used up here; `check-only`: a second gate
+    /// behind this one uses it up, so token and proof are forwarded to it.
+    #[serde(default)]
+    pub replay: RouteReplay,
     /// How the upstream learns who calls.
     #[serde(default)]
     pub identity: IdentityName,
@@ -520,6 +534,14 @@ fn scope_claim() -> String {
 
 fn token_algorithms() -> Vec<TokenAlg> {
     vec![ProofAlg::Es256, ProofAlg::EdDsa]
+}
+
+fn gateway_replay() -> String {
+    "memory".to_owned()
+}
+
+fn replay_timeout() -> String {
+    "1s".to_owned()
 }
 
 const fn replay_capacity() -> u32 {

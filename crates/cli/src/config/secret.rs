@@ -75,6 +75,22 @@ pub(crate) fn read_secret32(path: &Path) -> Result<Secret32, SecretError> {
     decode_secret32(&text, || format!("`{}`", path.display()))
 }
 
+/// Reads secrets of 32 bytes from a file, one on each line: the current one
+/// first.
+pub(crate) fn read_secrets32(path: &Path) -> Result<(Secret32, Vec<Secret32>), SecretError> {
+    let text = read_private(path)?;
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let mut secrets = lines
+        .map(|line| decode_secret32(line, || format!("`{}`", path.display())))
+        .collect::<Result<Vec<_>, _>>()?
+        .into_iter();
+    let empty = || SecretError::Empty {
+        path: path.display().to_string(),
+    };
+    let current = secrets.next().ok_or_else(empty)?;
+    Ok((current, secrets.collect()))
+}
+
 /// Decodes a secret of 32 bytes.
 pub(crate) fn decode_secret32(
     text: &str,
@@ -127,6 +143,26 @@ mod tests {
             read_secret32(&path),
             Err(SecretError::Exposed { mode: 0o640, .. })
         ));
+    }
+
+    #[test]
+    fn one_malformed_line_refuses_a_file_of_several_secrets() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let line = |byte| base64url::encode(&[byte; 32]);
+        let write = |name: &str, text: String| {
+            let path = directory.path().join(name);
+            write_private(&path, text.as_bytes()).expect("writes");
+            read_secrets32(&path)
+        };
+        for (name, text) in [
+            ("short", format!("{}\nx\n", line(1))),
+            ("comment", format!("# new\n{}\n", line(1))),
+            ("blank", "\n \n".to_owned()),
+        ] {
+            assert!(write(name, text).is_err(), "{name}");
+        }
+        let (current, also) = write("good", format!("{}\n{}\n", line(1), line(2))).expect("reads");
+        assert_eq!((*current, *also[0], also.len()), ([1; 32], [2; 32], 1));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use keybound_guard::introspection::IntrospectionConfig;
 use keybound_guard::keys::KeySet;
+use keybound_guard::replay::SharedPlace;
 use keybound_guard::workload::TrustDomainConfig;
 use keybound_issuer::config::IssuerConfig;
 use keybound_proto::binding::BindingMethods;
@@ -16,7 +17,7 @@ use keybound_proto::uri::{HttpUrl, Origin};
 use keybound_proto::verify::{Profile, WorkloadPolicy};
 use keybound_proto::workload::IdentityRule;
 
-use super::model::{EnforcementMode, IdentityName, OptionalClaim, ReplayModeName};
+use super::model::{EnforcementMode, IdentityName, OptionalClaim, ReplayModeName, RouteReplay};
 use super::secret::Secret32;
 
 /// Everything that `serve` starts.
@@ -72,6 +73,8 @@ pub(crate) struct GatewaySettings {
     pub(crate) listen: SocketAddr,
     /// The audience of its tokens.
     pub(crate) resource: String,
+    /// Where proofs are remembered that several gateways share; `None`: in memory.
+    pub(crate) shared_replay: Option<SharedPlace>,
     /// What a restart means for proofs made before it.
     pub(crate) replay_mode: ReplayModeName,
     /// Most proofs remembered at once.
@@ -80,6 +83,10 @@ pub(crate) struct GatewaySettings {
     pub(crate) replay_per_key: usize,
     /// What nonces are made with.
     pub(crate) nonce_secret: Secret32,
+    /// Further secrets whose nonces are taken.
+    pub(crate) nonce_also: Vec<Secret32>,
+    /// The file that holds them, to be read again.
+    pub(crate) nonce_secret_file: Option<PathBuf>,
     /// Where cursor, view and spool are kept.
     pub(crate) state_dir: PathBuf,
     /// Largest request body, in bytes.
@@ -161,6 +168,8 @@ pub(crate) struct RouteSettings {
     pub(crate) scopes: BTreeMap<String, Vec<String>>,
     /// Whether proofs need a nonce.
     pub(crate) nonce: bool,
+    /// Whether a good proof is used up here.
+    pub(crate) replay: RouteReplay,
     /// How the upstream learns who calls.
     pub(crate) identity: IdentityName,
     /// Origins of agents that come without a token.

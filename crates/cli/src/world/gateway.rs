@@ -1,7 +1,7 @@
 //! The gateway: guard, routes, the revocations it follows and the events it
 //! delivers.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,10 +20,13 @@ use keybound_proto::jose::{Algorithm, PublicKey, Signer};
 use keybound_proto::time::Clock;
 use keybound_proto::token::Leniency;
 use keybound_proto::uri::Origin;
+use keybound_proto::verify::ReplayUse;
 
 use super::{Manner, World};
-use crate::config::model::{EnforcementMode, IdentityName, OptionalClaim, ReplayModeName};
-use crate::config::secret::make_private_directory;
+use crate::config::model::{
+    EnforcementMode, IdentityName, OptionalClaim, ReplayModeName, RouteReplay,
+};
+use crate::config::secret::{make_private_directory, read_secrets32};
 use crate::config::settings::{
     GatewayControlSettings, GatewayIssuerSettings, GatewaySettings, RouteSettings,
 };
@@ -75,6 +78,9 @@ pub(super) fn start(
             clock,
         )?;
     }
+    if let Some(file) = settings.nonce_secret_file.clone() {
+        follow_nonce_secrets(world, file, guard.clone());
+    }
     let maintained = guard;
     world.work_every(MAINTAIN_EVERY, move || {
         let guard = maintained.clone();
@@ -104,6 +110,8 @@ fn guard_config(settings: &GatewaySettings, node: &str, first_run: bool) -> Guar
         per_sender: settings.replay_per_key,
         first_run,
     };
+    config.shared_replay.clone_from(&settings.shared_replay);
+    config.nonce_also = settings.nonce_also.iter().map(|secret| **secret).collect();
     config.revocation_max_age = settings.control.as_ref().map(|control| control.max_age);
     config
 }
@@ -179,6 +187,10 @@ fn route_config(settings: &RouteSettings, manner: Manner) -> RouteConfig {
     } else {
         NonceRule::Nobody
     };
+    check.replay = match settings.replay {
+        RouteReplay::Consume => ReplayUse::Consume,
+        RouteReplay::CheckOnly => ReplayUse::CheckOnly,
+    };
     check.scopes = settings
         .scopes
         .iter()
@@ -186,6 +198,8 @@ fn route_config(settings: &RouteSettings, manner: Manner) -> RouteConfig {
             all.with(method, scopes.iter().cloned())
         });
     let mut config = RouteConfig::new(settings.path.as_str(), settings.upstream.clone(), check);
+    // The gate behind this one needs what it is to use up.
+    config.forward_credentials = settings.replay == RouteReplay::CheckOnly;
     config.enforcement = match settings.enforcement {
         EnforcementMode::Off => Enforcement::Off,
         EnforcementMode::Require => Enforcement::Require,
@@ -269,6 +283,43 @@ fn holder(control: &GatewayControlSettings, clock: &Arc<dyn Clock>) -> Result<Ho
         timeouts: Timeouts::default(),
     };
     Holder::new(config, Arc::clone(clock)).map_err(|error| Failure::config(chain(&error)))
+}
+
+/// Reads the nonce secrets again when their file has changed. A file that cannot
+/// be used changes nothing.
+fn follow_nonce_secrets(world: &mut World, file: PathBuf, guard: Guard) {
+    let file = Arc::new(file);
+    let state = Arc::new(std::sync::Mutex::new(None));
+    world.work_every(MAINTAIN_EVERY, move || {
+        let (file, state, guard) = (Arc::clone(&file), Arc::clone(&state), guard.clone());
+        async move { reread_nonce_secrets(&file, &state, &guard) }
+    });
+}
+
+fn reread_nonce_secrets(
+    file: &Path,
+    state: &std::sync::Mutex<Option<std::time::SystemTime>>,
+    guard: &Guard,
+) {
+    let changed = std::fs::metadata(file)
+        .and_then(|metadata| metadata.modified())
+        .ok();
+    let Ok(mut known) = state.lock() else { return };
+    if changed.is_none() || *known == changed {
+        return;
+    }
+    let is_first = known.is_none();
+    *known = changed;
+    match read_secrets32(file) {
+        Ok((current, also)) => {
+            let count = also.len();
+            guard.set_nonce_secrets(*current, also.iter().map(|secret| **secret).collect());
+            if !is_first {
+                tracing::info!(further = count, "nonce secrets read again");
+            }
+        }
+        Err(error) => tracing::warn!(error = %chain(&error), "nonce secrets stay as they were"),
+    }
 }
 
 /// An upstream that nobody answers at is worth a word at start; requests get

@@ -22,7 +22,7 @@ use keybound_proto::verify::{Profile, WorkloadPolicy};
 use super::ports::Ports;
 use super::upstream::DemoUpstream;
 use crate::commands::key;
-use crate::config::model::{EnforcementMode, IdentityName, ReplayModeName};
+use crate::config::model::{EnforcementMode, IdentityName, ReplayModeName, RouteReplay};
 use crate::config::secret::{
     Secret32, make_private_directory, random32, read_secret32, write_private,
 };
@@ -277,6 +277,9 @@ fn gateway(
         replay_capacity: 1_000_000,
         replay_per_key: 50_000,
         nonce_secret: keys.nonce.clone(),
+        nonce_also: Vec::new(),
+        nonce_secret_file: None,
+        shared_replay: None,
         state_dir: directory.join("gateway"),
         max_body_bytes: 16 * 1024 * 1024,
         upstream_timeout: 60,
@@ -337,6 +340,7 @@ fn route(
         issuers: Vec::new(),
         scopes: scopes.iter().map(by_method).collect::<BTreeMap<_, _>>(),
         nonce: false,
+        replay: RouteReplay::Consume,
         identity: IdentityName::Assertion,
         agents: Vec::new(),
         max_signed_body_bytes: 1024 * 1024,

@@ -77,17 +77,54 @@ fn every_problem_is_shown_at_once() {
 }
 
 #[test]
+fn shared_replay_logs_that_promise_too_much_are_refused() {
+    for (replay, says) in [
+        ("redis://:hunter2@127.0.0.1", "holds a password"),
+        ("redis://cache.example.com", "without TLS"),
+        ("memcached://127.0.0.1", "is no replay log"),
+        (
+            "redis-cluster://127.0.0.1:7000",
+            "may forget a proof in a fail-over",
+        ),
+        (
+            "redis://127.0.0.1?password_file=/nonexistent",
+            "/nonexistent",
+        ),
+        ("postgres://127.0.0.1/replay", "names user and database"),
+    ] {
+        let line = format!("replay = \"{replay}\"\nstate_dir =");
+        let home = edited(|toml| toml.replace("state_dir =", &line));
+        let ended = home.run(&["config", "validate"]).ends_with(2);
+        assert!(ended.stderr.contains(says), "{replay}: {ended:?}");
+        assert!(!ended.stderr.contains("hunter2"), "{ended:?}");
+    }
+    for replay in [
+        "redis://127.0.0.1",
+        "postgres://kb@127.0.0.1/replay?log=unlogged",
+    ] {
+        let line = format!("replay = \"{replay}\"\nstate_dir =");
+        let home = edited(|toml| toml.replace("state_dir =", &line));
+        home.run(&["config", "validate"]).ends_with(0);
+        let alone = edited(|toml| {
+            let kept = toml
+                .lines()
+                .filter(|line| !line.starts_with("nonce_secret_file"));
+            kept.collect::<Vec<_>>()
+                .join("\n")
+                .replace("state_dir =", &line)
+        });
+        let ended = alone.run(&["config", "validate"]).ends_with(2);
+        assert!(ended.stderr.contains("need one nonce secret"), "{ended:?}");
+    }
+}
+
+#[test]
 fn a_feature_of_a_later_release_is_named_as_such() {
     for (from, to, says) in [
         (
             "enforcement = \"require\"",
             "enforcement = \"prefer\"",
             "this release supports `require` and `off`",
-        ),
-        (
-            "state_dir =",
-            "replay = \"redis://127.0.0.1\"\nstate_dir =",
-            "`memory` for the gateway",
         ),
         (
             "state_dir =",

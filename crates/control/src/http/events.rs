@@ -158,6 +158,8 @@ fn is_of_gateway(kind: EventKind) -> bool {
         EventKind::GatewayConnected
         | EventKind::LockApplied
         | EventKind::RefusalsAggregated
+        | EventKind::ReplayLogLost
+        | EventKind::ReplayLogRestored
         | EventKind::RequestRefused => true,
         EventKind::ClientRegistered
         | EventKind::Locked

@@ -74,9 +74,9 @@ impl Inner {
         let recorded = match unredeemed.replay_query() {
             None => None,
             Some(query) => {
-                let inserted = self.replay.insert(query, nonces.epoch, now);
+                let answer = self.replay.redeem(place.0.replay, query, nonces.epoch, now);
                 let refused = |cause| about(unredeemed.refusal_of(cause), unredeemed.token());
-                Some(inserted.map_err(|refusal| refused(refusal.cause()))?)
+                Some(answer.await.map_err(|refusal| refused(refusal.cause()))?)
             }
         };
         unredeemed.redeem(recorded)

@@ -82,6 +82,25 @@ impl Senders {
         within.is_ok() || self.admit_exactly(sender, mixed, now)
     }
 
+    /// Whether [`Senders::admit`] would count one more record now.
+    pub(super) fn has_room(&self, sender: u64, now: u64) -> bool {
+        let now = now.saturating_mul(1 << FRACTION_BITS);
+        let mixed = mix(self.secret, sender);
+        let Some(cell) = pick(&self.cells, mixed) else {
+            return false;
+        };
+        let is_within = |schedule| self.pace.next(schedule, now).is_some();
+        if is_within(cell.load(Ordering::Relaxed)) {
+            return true;
+        }
+        let of_sender = mix(self.secret, sender).rotate_right(32);
+        pick(&self.exact, mixed).is_some_and(|map| {
+            let map = map.lock();
+            let known = map.schedule.find(of_sender, |(known, _)| *known == sender);
+            known.is_none_or(|(_, schedule)| is_within(*schedule))
+        })
+    }
+
     /// Bytes on the heap.
     pub(super) fn allocated_bytes(&self) -> usize {
         let exact = self.exact.iter();
@@ -186,6 +205,19 @@ mod tests {
             last >= 480,
             "a steady sender is served to half of its limit: {last}"
         );
+    }
+
+    #[test]
+    fn asking_for_room_says_what_admitting_would_and_counts_nothing() {
+        let senders = Senders::new(400, 70, 1, 1);
+        for second in 0..100 {
+            for sender in [1, 1, 1, 1, 1, 2] {
+                let room = senders.has_room(sender, NOW + second);
+                assert_eq!(room, senders.has_room(sender, NOW + second));
+                assert_eq!(room, senders.admit(sender, NOW + second));
+            }
+        }
+        assert!(!senders.has_room(1, NOW + 99));
     }
 
     #[test]

@@ -30,6 +30,8 @@ pub enum NonceRole {
 /// Makes and checks nonces of one role and epoch.
 pub struct NonceKey {
     key: hmac::Key,
+    /// Secrets whose nonces are taken too, while nodes go from one to another.
+    others: Vec<hmac::Key>,
     role: NonceRole,
     epoch: u64,
     lifetime: u64,
@@ -63,10 +65,21 @@ impl NonceKey {
     pub fn new(secret: &[u8; 32], role: NonceRole, epoch: u64, lifetime: u64) -> Self {
         Self {
             key: hmac::Key::new(hmac::HMAC_SHA256, secret),
+            others: Vec::new(),
             role,
             epoch,
             lifetime,
         }
+    }
+
+    /// The same key, which also takes nonces made with these secrets. It makes
+    /// none with them.
+    #[must_use]
+    pub fn also_taking<'s>(mut self, secrets: impl IntoIterator<Item = &'s [u8; 32]>) -> Self {
+        let keys = secrets.into_iter();
+        self.others
+            .extend(keys.map(|secret| hmac::Key::new(hmac::HMAC_SHA256, secret)));
+        self
     }
 
     /// A nonce made now. Characters are those of base64url, a subset of NQCHAR.
@@ -74,7 +87,7 @@ impl NonceKey {
     pub fn issue(&self, now: UnixTime) -> String {
         let mut bytes = Vec::with_capacity(NONCE_BYTES);
         bytes.extend_from_slice(&now.as_secs().to_be_bytes());
-        bytes.extend_from_slice(&self.tag(now));
+        bytes.extend_from_slice(&self.tag(&self.key, now));
         base64url::encode(&bytes)
     }
 
@@ -85,19 +98,23 @@ impl NonceKey {
             base64url::decode_exact(nonce.as_bytes()).map_err(|_| stale())?;
         let (time, tag) = bytes.split_first_chunk::<TIME_BYTES>().ok_or_else(stale)?;
         let made = UnixTime::from_secs(u64::from_be_bytes(*time));
-        constant_time::verify_slices_are_equal(&self.tag(made), tag).map_err(|_| stale())?;
+        let is_ours =
+            |key| constant_time::verify_slices_are_equal(&self.tag(key, made), tag).is_ok();
+        if !std::iter::once(&self.key).chain(&self.others).any(is_ours) {
+            return Err(stale());
+        }
         if made > now.plus(NODE_SKEW) || now.seconds_since(made) > self.lifetime {
             return Err(stale().expected(format!("a nonce at most {} s old", self.lifetime)));
         }
         Ok(RecentNonce(()))
     }
 
-    fn tag(&self, made: UnixTime) -> [u8; TAG_BYTES] {
+    fn tag(&self, key: &hmac::Key, made: UnixTime) -> [u8; TAG_BYTES] {
         let role: u8 = match self.role {
             NonceRole::AuthorizationServer => b'A',
             NonceRole::ResourceServer => b'R',
         };
-        let mut context = hmac::Context::with_key(&self.key);
+        let mut context = hmac::Context::with_key(key);
         context.update(&[role]);
         context.update(&self.epoch.to_be_bytes());
         context.update(&made.as_secs().to_be_bytes());
@@ -165,6 +182,34 @@ mod tests {
             assert!(b.check(&a.issue(NOW), NOW.plus(age)).is_ok());
         }
         assert!(b.check(&a.issue(NOW.plus(10)), NOW).is_ok());
+    }
+
+    #[test]
+    fn sc_100_nodes_in_the_middle_of_a_rotation_agree() {
+        let role = NonceRole::ResourceServer;
+        let ring = |current: u8, others: &[u8]| {
+            let others: Vec<_> = others.iter().map(|secret| [*secret; 32]).collect();
+            key(current, role, 7).also_taking(&others)
+        };
+        // The new secret is added everywhere, then made the current one, then
+        // the old one is taken away. Neighbouring steps exist side by side.
+        let steps = [ring(1, &[]), ring(1, &[2]), ring(2, &[1]), ring(2, &[])];
+        for pair in steps.windows(2) {
+            for (here, there) in [(&pair[0], &pair[1]), (&pair[1], &pair[0])] {
+                assert!(there.check(&here.issue(NOW), NOW).is_ok());
+            }
+        }
+        assert!(steps[0].check(&steps[3].issue(NOW), NOW).is_err());
+        assert!(steps[3].check(&steps[0].issue(NOW), NOW).is_err());
+        let issuer = key(2, NonceRole::AuthorizationServer, 7).also_taking(&[[1; 32]]);
+        assert!(
+            issuer.check(&steps[1].issue(NOW), NOW).is_err(),
+            "spaces stay separate"
+        );
+        assert!(
+            issuer.check(&steps[2].issue(NOW), NOW).is_err(),
+            "spaces stay separate"
+        );
     }
 
     #[test]

@@ -30,7 +30,7 @@ mod workload;
 pub use self::possession::{CertificateRule, Possession};
 pub use self::presented::{HeaderField, Message, Presented};
 pub use self::proof_only::{ProofPresented, UnredeemedProof, begin_proof};
-pub use self::replay::{Recorded, ReplayHashKey, ReplayQuery};
+pub use self::replay::{Recorded, ReplayHashKey, ReplayQuery, ReplayUse};
 pub use self::request::{
     NotRevoked, Received, Requirements, RevocationQuery, Unjudged, Unkeyed, Unredeemed, Verified,
 };

@@ -47,6 +47,14 @@ impl ReplayQuery {
         }
     }
 
+    /// The same query of a proof that carried a nonce of the current epoch.
+    #[cfg(any(test, feature = "test-util"))]
+    #[must_use]
+    pub const fn with_recent_nonce(mut self) -> Self {
+        self.recent_nonce = true;
+        self
+    }
+
     /// The record's key: 128 bits of a keyed hash.
     #[must_use]
     pub const fn key(&self) -> u128 {
@@ -81,25 +89,66 @@ impl ReplayQuery {
     }
 }
 
-/// The answer "this was new, and is recorded now" to one [`ReplayQuery`].
+/// What a gate does with a proof that was not used before.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum ReplayUse {
+    /// Records it: nobody else accepts it any more.
+    #[default]
+    Consume,
+    /// Only looks whether it was recorded, because a second gate behind this
+    /// one consumes it. Alone it stops no replay.
+    CheckOnly,
+}
+
+/// The answer "this was new" of a replay log to one [`ReplayQuery`]: "and is
+/// recorded now", or, to a gate that only looks, "and still is".
 #[derive(Debug)]
-pub struct Recorded(ReplayQuery);
+pub struct Recorded {
+    query: ReplayQuery,
+    replay: ReplayUse,
+}
 
 impl Recorded {
     /// For replay logs only: the record did not exist, and does now.
     #[must_use]
     pub const fn assertion(query: ReplayQuery) -> Self {
-        Self(query)
+        Self {
+            query,
+            replay: ReplayUse::Consume,
+        }
+    }
+
+    /// For replay logs only: the record did not exist, and nothing was stored.
+    #[must_use]
+    pub const fn looked_up(query: ReplayQuery) -> Self {
+        Self {
+            query,
+            replay: ReplayUse::CheckOnly,
+        }
     }
 
     /// The query this answers.
     #[must_use]
     pub const fn query(&self) -> &ReplayQuery {
-        &self.0
+        &self.query
+    }
+
+    /// Whether the proof is used up now.
+    #[must_use]
+    pub const fn replay(&self) -> ReplayUse {
+        self.replay
     }
 }
 
 impl ReplayHashKey {
+    /// The key for a log that several nodes share. Such a log hashes each
+    /// record once more, under a secret that lives as long as its records do, so
+    /// that nodes whose secrets differ or are being exchanged still agree.
+    #[must_use]
+    pub fn for_shared_log() -> Self {
+        Self::new(b"keybound replay log, first hash.")
+    }
+
     /// A key over 256 secret bits.
     #[must_use]
     pub fn new(secret: &[u8; 32]) -> Self {

@@ -1,7 +1,7 @@
 //! The figures of the design, each beside a baseline measured in the same run:
 //! `cargo xtask bench`, or
 //! `cargo bench -p keybound-testkit --bench performance -- [--keybound PROGRAM] [--quick] [--only PART]`,
-//! where PART is `checks`, `replay`, `gateway`, `issuance` or `process`.
+//! where PART is `checks`, `replay`, `replay-stores`, `gateway`, `issuance` or `process`.
 //!
 //! One line of JSON a row on stdout, talk on stderr. CPU figures are user and system time of the
 //! measured process; everything that makes load runs in another one.
@@ -22,6 +22,7 @@ mod process;
 mod replay;
 mod roles;
 mod row;
+mod shared_replay;
 
 use std::path::PathBuf;
 
@@ -41,9 +42,10 @@ fn main() {
     let quick = arguments.iter().any(|argument| argument == "--quick");
     let only = value("--only");
     let wanted = |part: &str| only.as_deref().is_none_or(|only| only == part);
-    let parts: [Part; 4] = [
+    let parts: [Part; 5] = [
         ("checks", micro::run),
         ("replay", replay::run),
+        ("replay-stores", shared_replay::run),
         ("gateway", gateway::run),
         ("issuance", issuance::run),
     ];

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use keybound_guard::replay::{ReplayConfig, ReplayLog, ReplayMode, ReplayStart};
+use keybound_guard::replay::{MemoryLog, ReplayConfig, ReplayMode, ReplayStart};
 use keybound_proto::time::UnixTime;
 use keybound_proto::verify::ReplayQuery;
 
@@ -64,7 +64,7 @@ fn fill(size: u64) -> (f64, f64) {
         ahead: 10,
         random: 7,
     };
-    let log = ReplayLog::new(&config, start);
+    let log = MemoryLog::new(&config, start);
     let epoch = log.epoch();
     let query = |number: u64| {
         // Keys are keyed hashes in real use: spread them as such.
@@ -74,11 +74,11 @@ fn fill(size: u64) -> (f64, f64) {
     };
     let tail = size - size / 10;
     for number in 0..tail {
-        log.insert(query(number), epoch, now).expect("room");
+        log.record(query(number), epoch, now).expect("room");
     }
     let begin = Instant::now();
     for number in tail..size {
-        log.insert(query(number), epoch, now).expect("room");
+        log.record(query(number), epoch, now).expect("room");
     }
     let nanoseconds = begin.elapsed().as_secs_f64() * 1e9 / (size - tail) as f64;
     (nanoseconds, log.approximate_bytes() as f64 / size as f64)

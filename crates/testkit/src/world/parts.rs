@@ -16,6 +16,7 @@ use keybound_edge::signals::{FollowConfig, Follower, deliver_events};
 use keybound_edge::spool::{Spool, SpoolConfig};
 use keybound_edge::{Shutdown, ShutdownTrigger};
 use keybound_guard::keys::IssuerConfig as TrustedIssuer;
+use keybound_guard::replay::{SharedPlace, StoreAddress};
 use keybound_guard::{Guard, GuardConfig, MethodScopes, NonceRule, NullSink, Route};
 use keybound_holder::{
     ClientAuthentication as HolderAuthentication, Holder, HolderConfig, Timeouts,
@@ -313,6 +314,14 @@ pub(super) fn start_gateway(setting: &Setting<'_>, bound: Bound, first_run: bool
     config.replay.capacity = setting.options.replay_capacity;
     config.replay.per_sender = setting.options.replay_per_sender;
     config.replay.first_run = first_run;
+    config.shared_replay = setting
+        .options
+        .replay
+        .as_deref()
+        .map(|address| SharedPlace {
+            address: StoreAddress::parse(address).expect("an address"),
+            timeout: Duration::from_secs(1),
+        });
     config.revocation_max_age = setting.options.revocation_max_age;
     let guard = Guard::new(config, setting.clock(), Arc::new(spool.clone())).expect("a guard");
     let gateway =

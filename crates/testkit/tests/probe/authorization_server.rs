@@ -21,6 +21,10 @@ const UNSEEN: &[(&str, &str)] = &[
     ("replay.flood", "takes more requests than a probe may send"),
     ("replay.full", "takes more requests than a probe may send"),
     (
+        "replay.unavailable",
+        "the gateway would have to lose a shared log",
+    ),
+    (
         "registration.closed",
         "a server that registers whoever asks is open, which is its operator's decision",
     ),

@@ -17,6 +17,10 @@ const UNSEEN: &[(&str, &str)] = &[
     ("replay.flood", "takes more requests than a probe may send"),
     ("replay.full", "takes more requests than a probe may send"),
     (
+        "replay.unavailable",
+        "the gateway would have to lose a shared log",
+    ),
+    (
         "revocation.stale",
         "the control plane would have to be down",
     ),

@@ -45,6 +45,7 @@ impl Play {
         };
         options.replay_capacity = size("replay_capacity").unwrap_or(options.replay_capacity);
         options.replay_per_sender = size("replay_per_sender").unwrap_or(options.replay_per_sender);
+        options.replay = wanted["replay"].as_str().map(str::to_owned);
         options.revocation_max_age = wanted["revocation_max_age"].as_u64();
         options.registration = wanted["registration"].as_str().unwrap_or("open").to_owned();
         Self {

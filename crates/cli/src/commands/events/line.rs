@@ -89,9 +89,11 @@ impl Report for EventLine {
     fn human(&self, out: &mut dyn Write) -> io::Result<()> {
         let kind = self.text("kind").unwrap_or_default();
         let style = match kind {
-            "request_refused" | "token_refused" | "refusals_aggregated" => ink::BAD,
+            "request_refused" | "token_refused" | "refusals_aggregated" | "replay_log_lost" => {
+                ink::BAD
+            }
             "locked" | "token_revoked" | "lock_applied" => ink::CARE,
-            "token_issued" | "unlocked" => ink::GOOD,
+            "token_issued" | "unlocked" | "replay_log_restored" => ink::GOOD,
             _ => ink::BOLD,
         };
         let time = moment::at(self.number("time_ms").unwrap_or(0), self.now);

@@ -13,13 +13,16 @@ pub(crate) enum IssuerReplay {
     Store,
 }
 
-/// Where the gateway remembers proof identifiers.
+/// What a route does with a good proof.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-pub(crate) enum GatewayReplay {
-    /// In memory, for one gateway.
+pub(crate) enum RouteReplay {
+    /// Uses it up.
     #[default]
-    Memory,
+    Consume,
+    /// Looks whether it was used, and leaves it to a second gate behind this
+    /// one, which must use it up.
+    CheckOnly,
 }
 
 /// What a restart means for proofs made before it.

@@ -269,6 +269,26 @@ impl<'a> Checker<'a> {
         }
     }
 
+    /// As [`Checker::secret32`], from a file that may hold further secrets.
+    pub(super) fn secrets32(
+        &mut self,
+        key: &str,
+        variable: Option<&Zeroizing<String>>,
+        name: &str,
+        file: Option<&str>,
+    ) -> Option<(Option<Secret32>, Vec<Secret32>)> {
+        match (variable, file) {
+            (None, Some(file)) => match secret::read_secrets32(&self.loaded.resolve(file)) {
+                Ok((current, also)) => Some((Some(current), also)),
+                Err(error) => self.secret_problem(key, &error),
+            },
+            _ => {
+                let secret = self.secret32(key, variable, name, file)?;
+                Some((secret, Vec::new()))
+            }
+        }
+    }
+
     /// A private text, such as a client secret, from a file.
     pub(super) fn private_text(&mut self, key: &str, file: &str) -> Option<Zeroizing<String>> {
         match secret::read_private(&self.loaded.resolve(file)) {

@@ -1,5 +1,7 @@
 //! The section `[gateway]`.
 
+mod replay;
+
 use keybound_guard::keys::KeySet;
 use keybound_guard::workload::TrustDomainConfig;
 use keybound_proto::binding::{BindingMethod, BindingMethods};
@@ -30,7 +32,7 @@ pub(super) fn check(
     let profile = checker.profile("gateway.proof", &section.proof);
     let variable = checker.loaded().secrets.gateway_nonce_secret.as_ref();
     let secret_file = section.nonce_secret_file.as_deref();
-    let nonce_secret = checker.secret32(
+    let nonce_secrets = checker.secrets32(
         "gateway.nonce_secret_file",
         variable,
         source::GATEWAY_NONCE_SECRET,
@@ -57,6 +59,15 @@ pub(super) fn check(
         1..=3_600,
     );
     capacity(checker, section);
+    let shared_replay = replay::place(checker, section);
+    let nonce_secret_file = match variable {
+        Some(_) => None,
+        None => secret_file.map(|file| checker.loaded().resolve(file)),
+    };
+    let (nonce_secret, nonce_also) = nonce_secrets?;
+    if nonce_secret.is_none() {
+        replay::refuse_secret_of_its_own(checker, section);
+    }
     Some(GatewaySettings {
         url: url?,
         listen: listen?,
@@ -64,7 +75,10 @@ pub(super) fn check(
         replay_mode: section.replay_mode,
         replay_capacity: usize::try_from(section.replay_capacity).ok()?,
         replay_per_key: usize::try_from(section.replay_per_key).ok()?,
-        nonce_secret: nonce_secret?.map_or_else(random32, Some)?,
+        nonce_secret: nonce_secret.map_or_else(random32, Some)?,
+        nonce_also,
+        nonce_secret_file,
+        shared_replay: shared_replay?,
         state_dir: checker.loaded().resolve(&section.state_dir),
         max_body_bytes: section.max_body_bytes.into(),
         upstream_timeout: upstream_timeout?,
@@ -277,6 +291,7 @@ fn route(
         issuers: section.issuers.clone(),
         scopes: section.scopes.clone(),
         nonce: section.nonce,
+        replay: section.replay,
         identity: section.identity,
         agents: agents?,
         max_signed_body_bytes: section.max_signed_body_bytes.into(),

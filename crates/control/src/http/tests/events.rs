@@ -19,6 +19,8 @@ async fn a_gateway_cannot_report_what_it_cannot_have_seen() {
             EventKind::GatewayConnected
             | EventKind::LockApplied
             | EventKind::RefusalsAggregated
+            | EventKind::ReplayLogLost
+            | EventKind::ReplayLogRestored
             | EventKind::RequestRefused => 200,
             _ => 400,
         };

@@ -8,7 +8,7 @@ use super::*;
 
 const START: u64 = 1_700_000_000;
 
-fn log(capacity: usize, per_sender: usize) -> ReplayLog {
+fn log(capacity: usize, per_sender: usize) -> MemoryLog {
     let config = ReplayConfig {
         mode: ReplayMode::Strict,
         capacity,
@@ -25,7 +25,7 @@ fn log(capacity: usize, per_sender: usize) -> ReplayLog {
         shards: 2,
         cells: 1,
     };
-    ReplayLog::with_shape(&config, start, shape)
+    MemoryLog::with_shape(&config, start, shape)
 }
 
 fn proof(id: u128, iat: u64) -> Entry {
@@ -39,7 +39,7 @@ fn proof(id: u128, iat: u64) -> Entry {
 }
 
 /// Inserts each entry from a thread of its own and counts the successes.
-fn race(log: &Arc<ReplayLog>, entries: &[(Entry, u64)]) -> usize {
+fn race(log: &Arc<MemoryLog>, entries: &[(Entry, u64)]) -> usize {
     let threads: Vec<_> = entries
         .iter()
         .map(|(entry, now)| {

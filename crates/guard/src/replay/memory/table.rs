@@ -11,7 +11,7 @@
 
 use hashbrown::HashTable;
 
-use super::BUCKET_SECONDS;
+use crate::replay::BUCKET_SECONDS;
 
 /// Bits of a record that hold its bucket's number, modulo their range (over five years).
 const BUCKET_BITS: u32 = 24;

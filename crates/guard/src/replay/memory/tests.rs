@@ -14,8 +14,8 @@ fn at(seconds: u64) -> UnixTime {
     UnixTime::from_secs(seconds)
 }
 
-fn log(config: ReplayConfig) -> ReplayLog {
-    ReplayLog::new(&config, start())
+fn log(config: ReplayConfig) -> MemoryLog {
+    MemoryLog::new(&config, start())
 }
 
 fn start() -> ReplayStart {
@@ -57,7 +57,7 @@ fn spread(id: u64, sender: u64) -> u128 {
     u128::from(high) << 64 | u128::from(mix(high))
 }
 
-fn refusal(log: &ReplayLog, entry: Entry, now: u64) -> Option<ReplayRefusal> {
+fn refusal(log: &MemoryLog, entry: Entry, now: u64) -> Option<ReplayRefusal> {
     log.insert_entry(&entry, at(now)).err()
 }
 
