@@ -135,7 +135,7 @@ fn verify(authorization: HeaderField<'_>, proof: HeaderField<'_>) -> Option<Veri
     let not_revoked = NotRevoked::assertion(&unjudged.revocation_query());
     let unredeemed = unjudged.judge(&not_revoked, &replay_key()).ok()?;
     let recorded = unredeemed.replay_query().map(Recorded::assertion);
-    let verified = unredeemed.redeem(recorded).ok()?;
+    let verified = unredeemed.redeem(recorded, None).ok()?;
     assert_eq!(
         verified.jkt(),
         Some(PUBLIC_KEY.thumbprint()),

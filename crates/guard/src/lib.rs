@@ -32,6 +32,7 @@
 )]
 
 pub use self::config::{GuardConfig, GuardConfigError, MethodScopes, NonceRule, Route};
+pub use self::content::{Checked, Content, NoContent};
 pub use self::guard::{Fields, Guard, HttpRequest, NONCE_LIFETIME, ReadinessCheck, RequestFacts};
 pub use self::keys::IssuerConfig;
 pub use self::replay::{ReplayConfig, ReplayMode};
@@ -42,6 +43,7 @@ pub use self::sink::{EventSink, NullSink};
 pub mod agents;
 pub mod axum;
 mod config;
+mod content;
 pub mod fetch;
 mod guard;
 pub mod introspection;

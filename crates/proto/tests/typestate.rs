@@ -156,7 +156,7 @@ fn verified(key: &Key, token: &str) -> Verified {
     let not_revoked = NotRevoked::assertion(&unjudged.revocation_query());
     let unredeemed = unjudged.judge(&not_revoked, &replay).unwrap();
     let recorded = unredeemed.replay_query().map(Recorded::assertion);
-    unredeemed.redeem(recorded).unwrap()
+    unredeemed.redeem(recorded, None).unwrap()
 }
 
 #[test]
@@ -277,7 +277,7 @@ fn another_proofs_record_is_refused() {
     let another_secret = ready("mine", &foreign).replay_query();
     for other in [another_jti, another_secret, None] {
         let refused = ready("mine", &replay)
-            .redeem(other.map(Recorded::assertion))
+            .redeem(other.map(Recorded::assertion), None)
             .unwrap_err();
         assert_eq!(refused.cause(), Cause::DpopReplayed);
         assert!(

@@ -179,7 +179,7 @@ impl Server {
         let not_revoked = NotRevoked::assertion(&unjudged.revocation_query());
         let unredeemed = unjudged.judge(&not_revoked, &self.replay)?;
         let recorded = unredeemed.replay_query().map(Recorded::assertion);
-        unredeemed.redeem(recorded)
+        unredeemed.redeem(recorded, None)
     }
 }
 

@@ -205,7 +205,7 @@ impl Server {
         if !self.used.insert(query.key()) {
             return Err(unredeemed.refusal_of(Cause::DpopReplayed).into());
         }
-        let verified = unredeemed.redeem(Some(Recorded::assertion(query)))?;
+        let verified = unredeemed.redeem(Some(Recorded::assertion(query)), None)?;
         assert_eq!(verified.possession().method(), BindingMethod::Wimse);
         Ok(verified.token().as_ref().clone())
     }

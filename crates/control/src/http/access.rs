@@ -15,6 +15,7 @@ use axum::http::{Request, Response};
 use axum::middleware::Next;
 use axum::response::IntoResponse as _;
 use keybound_guard::{HttpRequest, MethodScopes, RequestFacts, Route};
+use keybound_proto::binding::{BindingMethod, BindingMethods};
 use keybound_proto::event::{Event, EventKind};
 use keybound_proto::rejection::Rejection;
 use keybound_proto::uri::Origin;
@@ -65,6 +66,8 @@ impl Gate {
                 scopes: MethodScopes::default().with(endpoint.method().as_str(), [scope]),
                 error_detail: control.config.error_detail,
                 resource_metadata: Some(control.url("/.well-known/oauth-protected-resource")),
+                // What an operator orders must be covered by the proof of possession or by TLS.
+                methods: BindingMethods::of(&[BindingMethod::Dpop, BindingMethod::Mtls]),
                 ..Route::new(endpoint.name(), &control.config.resource)
             })),
         };
@@ -80,6 +83,8 @@ impl Gate {
         let uri = original.map_or(&head.uri, |OriginalUri(uri)| uri);
         let presented = HttpRequest {
             certificate: head.extensions.get(),
+            // The admin API takes no signatures that would have to cover it.
+            has_content: false,
             method: &head.method,
             path_and_query: uri.path_and_query().map_or("", |path| path.as_str()),
             headers: &head.headers,

@@ -14,8 +14,10 @@ use bytes::Bytes;
 use http::header::{
     ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE,
 };
-use http::{HeaderMap, Method, Request, Response};
-use keybound_guard::{Fields, RequestFacts};
+use http::request::Parts;
+use http::{HeaderMap, Method, Request, Response, Uri};
+use http_body::Body as _;
+use keybound_guard::{Checked, Content, Fields, RequestFacts};
 use keybound_proto::cause::Cause;
 use keybound_proto::rejection::Rejection;
 use keybound_proto::signature::agent::VerifiedAgent;
@@ -132,7 +134,7 @@ impl Inner {
         if request.method() == Method::TRACE {
             return Err(Rejection::new(Cause::MethodNotAllowed).got("TRACE"));
         }
-        let target = target_of(request);
+        let target = target_of(request.uri());
         let path = request_target::check(target).map_err(|reason| {
             let cause = match reason {
                 request_target::AmbiguousTarget::TooLong => Cause::TargetTooLong,
@@ -176,7 +178,7 @@ impl Inner {
         }
         let target = match route.enforcement {
             Enforcement::Off => None,
-            Enforcement::Require => Some(self.htu(target_of(&request))?),
+            Enforcement::Require => Some(self.htu(target_of(request.uri()))?),
         };
         // Before the check, so that no revocation falls between it and the answer.
         let changes = target
@@ -186,7 +188,12 @@ impl Inner {
             None => Permitted::Unchecked(RouteOff::operator_decision()),
             Some(target) => match self.agent(&request, route).await {
                 Some(agent) => Permitted::Agent(Box::new(agent?)),
-                None => self.check(&request, target, route, facts).await?,
+                None => {
+                    let (head, mut body) = request.into_parts();
+                    let checked = self.check(&head, &mut body, (target, route), facts).await;
+                    request = Request::from_parts(head, body);
+                    checked?
+                }
             },
         };
         if let Some(expected) = content_digest(&permitted) {
@@ -221,7 +228,7 @@ impl Inner {
         let signed = SignedRequest {
             method: request.method().as_str(),
             origin: &self.url,
-            request_target: target_of(request),
+            request_target: target_of(request.uri()),
             fields: &Fields(request.headers()),
             trailers: None,
         };
@@ -235,39 +242,36 @@ impl Inner {
     /// The one way to a [`Permitted::Bound`].
     async fn check(
         &self,
-        request: &Request<RequestBody>,
-        target: &Htu,
-        route: &Route,
+        head: &Parts,
+        body: &mut RequestBody,
+        (target, route): (&Htu, &Route),
         facts: &Facts,
     ) -> Result<Permitted, Rejection> {
         let field = |name: &str| {
-            HeaderField::of(
-                request
-                    .headers()
-                    .get_all(name)
-                    .iter()
-                    .map(HeaderValue::as_bytes),
-            )
+            HeaderField::of(head.headers.get_all(name).iter().map(HeaderValue::as_bytes))
         };
         let presented = Presented {
-            method: request.method().as_str(),
+            method: head.method.as_str(),
             target,
             authorization: field("authorization"),
             proof: field("dpop"),
             message: Message {
-                certificate: request.extensions().get(),
+                certificate: head.extensions.get(),
                 origin: Some(&self.url),
-                request_target: target_of(request),
-                fields: &Fields(request.headers()),
+                request_target: target_of(&head.uri),
+                fields: &Fields(&head.headers),
+                has_content: !body.is_end_stream(),
             },
         };
+        let limit = route.signed_body_bytes;
+        let mut content = SignedContent { body, limit };
         let peer = facts.peer.map(|peer| peer.to_string());
         let recorded = RequestFacts {
             request_id: Some(facts.request_id()),
             peer: peer.as_deref(),
         };
         self.guard
-            .check_with(&presented, &route.check, &recorded)
+            .check_with_content(&presented, &route.check, &recorded, &mut content)
             .await
             .map(Permitted::Bound)
     }
@@ -342,11 +346,22 @@ fn content_digest(permitted: &Permitted) -> Option<&ExpectedDigest> {
 }
 
 /// The request target as received, without scheme and authority.
-pub(super) fn target_of<B>(request: &Request<B>) -> &str {
-    request
-        .uri()
-        .path_and_query()
+pub(super) fn target_of(uri: &Uri) -> &str {
+    uri.path_and_query()
         .map_or("/", http::uri::PathAndQuery::as_str)
+}
+
+/// A request's body, for signatures that cover its digest.
+struct SignedContent<'a> {
+    body: &'a mut RequestBody,
+    /// The most bytes that are held until the digest is checked.
+    limit: u64,
+}
+
+impl Content for SignedContent<'_> {
+    fn check<'a>(&'a mut self, expected: &'a ExpectedDigest) -> Checked<'a> {
+        Box::pin(self.body.check_content(expected, self.limit))
+    }
 }
 
 /// Methods whose body has no meaning. An upstream that ignores it would read it as the next

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use super::vouch::Place;
 use super::{Guard, Inner, Nonces};
 use crate::config::Route;
+use crate::content::{Content, NoContent};
 use crate::guard::record::RequestFacts;
 
 impl Guard {
@@ -46,8 +47,26 @@ impl Guard {
         route: &Route,
         facts: &RequestFacts<'_>,
     ) -> Result<Verified, Rejection> {
+        self.check_with_content(presented, route, facts, &mut NoContent)
+            .await
+    }
+
+    /// As [`Guard::check_with`], for requests whose content can be read: a signature may cover
+    /// its digest (RFC 9421 section 7.2.5), and then it is checked before this succeeds.
+    ///
+    /// # Errors
+    ///
+    /// The [`Rejection`] of the first check that fails.
+    pub async fn check_with_content(
+        &self,
+        presented: &Presented<'_>,
+        route: &Route,
+        facts: &RequestFacts<'_>,
+        content: &mut dyn Content,
+    ) -> Result<Verified, Rejection> {
         let started = Instant::now();
-        let outcome = self.inner.check(presented, (route, facts.peer)).await;
+        let place = (route, facts.peer);
+        let outcome = self.inner.check(presented, place, content).await;
         self.inner
             .record_decision(presented, route, facts, &outcome, started.elapsed());
         outcome
@@ -59,6 +78,7 @@ impl Inner {
         &self,
         presented: &Presented<'_>,
         place: Place<'_>,
+        content: &mut dyn Content,
     ) -> Result<Verified, Rejection> {
         let nonces = self.nonces();
         let unjudged = self.prove(presented, place, &nonces).await?;
@@ -71,6 +91,16 @@ impl Inner {
             .check(&unjudged.revocation_query())
             .map_err(|cause| about(cause, unjudged.token()))?;
         let unredeemed = unjudged.judge(&not_revoked, &self.replay_key)?;
+        let intact = match unredeemed.expected_content() {
+            None => None,
+            Some(expected) => {
+                let checked = content.check(expected).await;
+                let about = |refused: Rejection| refused.about(Arc::clone(unredeemed.token()));
+                Some(checked.map_err(about)?)
+            }
+        };
+        // Reading the content may have taken seconds as well.
+        let now = self.clock.now().max(now);
         let recorded = match unredeemed.replay_query() {
             None => None,
             Some(query) => {
@@ -79,7 +109,7 @@ impl Inner {
                 Some(answer.await.map_err(|refusal| refused(refusal.cause()))?)
             }
         };
-        unredeemed.redeem(recorded)
+        unredeemed.redeem(recorded, intact)
     }
 
     /// Everything up to and including the proof's signature.

@@ -26,6 +26,8 @@ pub struct HttpRequest<'a> {
     pub path_and_query: &'a str,
     /// The header fields.
     pub headers: &'a HeaderMap,
+    /// Whether the request has content.
+    pub has_content: bool,
     /// The client certificate of the connection, if it has one.
     pub certificate: Option<&'a PeerCertificate>,
 }
@@ -84,6 +86,7 @@ impl Guard {
                 origin: Some(origin),
                 request_target: request.path_and_query,
                 fields: &Fields(request.headers),
+                has_content: request.has_content,
             },
         };
         self.check_with(&presented, route, facts).await

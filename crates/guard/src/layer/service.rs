@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 
 use ::axum::extract::{ConnectInfo, OriginalUri};
 use bytes::Bytes;
-use http::{Extensions, Request, Response, header};
+use http::{Extensions, HeaderMap, Request, Response, header};
 use http_body_util::{Either, Full};
 use keybound_proto::Rejection;
 use keybound_proto::cause::Cause;
@@ -84,6 +84,7 @@ impl Shared {
         let peer = peer.map(|ConnectInfo(address)| address.to_string());
         let request = HttpRequest {
             certificate: parts.extensions.get(),
+            has_content: says_content(&parts.headers),
             method: &parts.method,
             path_and_query: path_and_query(&parts.uri, &parts.extensions),
             headers: &parts.headers,
@@ -112,6 +113,14 @@ impl Shared {
         }
         response
     }
+}
+
+/// Whether the head announces content. HTTP/2 need not; then a signature without a digest is
+/// as good as one over an empty body, and the body is not covered.
+fn says_content(headers: &HeaderMap) -> bool {
+    let length = headers.get(header::CONTENT_LENGTH);
+    headers.contains_key(header::TRANSFER_ENCODING)
+        || length.is_some_and(|length| length.as_bytes() != b"0")
 }
 
 /// What the client asked for: axum strips the prefix of nested routers from the

@@ -11,5 +11,6 @@ mod layer;
 mod nonce;
 mod race;
 mod revocation;
+mod signatures;
 mod support;
 mod workloads;

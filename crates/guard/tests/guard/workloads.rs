@@ -126,6 +126,7 @@ impl Mesh {
             method: &Method::GET,
             path_and_query: "/approvals?state=open",
             headers: &map,
+            has_content: false,
             certificate,
         };
         let origin = Origin::parse("https://api.example.com").unwrap();

@@ -17,6 +17,7 @@ use crate::dpop::proof::Ath;
 use crate::dpop::{Proof, ProofWindow};
 use crate::jose::{Jkt, SignatureValid};
 use crate::rejection::Rejection;
+use crate::signature::{ExpectedDigest, HttpSignature, VerifiedSignature};
 use crate::time::UnixTime;
 use crate::token::{AccessToken, CertificateBinding, KeyBinding, Renewal, TokenHash};
 use crate::workload::WorkloadProof;
@@ -32,6 +33,18 @@ pub(super) enum Shown<'a> {
     Nothing,
     /// A DPoP proof.
     Dpop(Proof<'a>),
+    /// A signature over the request (RFC 9421).
+    HttpSignature(Box<HttpSignature>),
+}
+
+impl Shown<'_> {
+    const fn method(&self) -> BindingMethod {
+        match self {
+            Self::Nothing => BindingMethod::Mtls,
+            Self::Dpop(_) => BindingMethod::Dpop,
+            Self::HttpSignature(_) => BindingMethod::HttpSignature,
+        }
+    }
 }
 
 /// How possession was proven, in the words that events, metrics and upstreams are told.
@@ -100,6 +113,8 @@ pub(super) struct Proven {
     /// What must not be used twice. A TLS handshake cannot be replayed, so a certificate alone
     /// leaves nothing here (RFC 8446 section 4.4.3).
     once: Option<Once>,
+    /// What the request's content must hash to.
+    pub(super) content: Option<ExpectedDigest>,
     _witness: Witness,
 }
 
@@ -121,12 +136,19 @@ struct Witness {
     _certificate: Option<CertificateProven>,
 }
 
+/// The key signed this request, by the one method the variant is about.
 #[derive(Debug)]
-struct KeyProven {
-    _nonce_held: NonceHeld,
-    _made_for_token: MadeForToken,
-    _same_key: SameKey,
-    _signature: SignatureValid,
+#[expect(dead_code, reason = "witnesses are there to be made, not to be read")]
+enum KeyProven {
+    Dpop(NonceHeld, MadeForToken, SameKey, SignatureValid),
+    HttpSignature(SameKey, Box<VerifiedSignature>),
+}
+
+/// One signature over the request, proven to be the bound key's.
+struct Signed {
+    proven: KeyProven,
+    once: Once,
+    content: Option<ExpectedDigest>,
 }
 
 /// Says that a client which must use nonces did.
@@ -166,6 +188,7 @@ impl Proven {
                 expires_at: proof.expires_at(),
                 recent_nonce: false,
             }),
+            content: None,
             _witness: Witness {
                 _key: None,
                 _workload: Some(signature),
@@ -178,6 +201,7 @@ impl Proven {
     /// a workload's proof, so it is not challenged for one.
     pub(super) const fn refusal_of(&self, refused: Cause) -> Cause {
         match (self.possession.method, refused) {
+            (BindingMethod::HttpSignature, Cause::DpopReplayed) => Cause::HttpsigReplayed,
             (BindingMethod::Wimse, Cause::DpopReplayed) => Cause::WptReplayed,
             (BindingMethod::Wimse, Cause::ReplayEpoch) => Cause::WptEpoch,
             (_, refused) => refused,
@@ -201,49 +225,102 @@ pub(super) fn prove(
     (window, now): (ProofWindow, UnixTime),
 ) -> Result<Proven, Rejection> {
     let cnf = token.confirmation();
-    let key_proof = match (cnf.key(), shown) {
+    let method = shown.method();
+    match (cnf.key(), &shown) {
         (Some(_), Shown::Nothing) => return Err(Cause::TokenSchemeDowngrade.into()),
         (None, _) if cnf.is_unbound() => return Err(Cause::TokenUnbound.into()),
-        (None, Shown::Dpop(_)) => return Err(method_mismatch(BindingMethod::Dpop)),
-        (Some(key), Shown::Dpop(proof)) => Some((key, proof)),
-        (None, Shown::Nothing) => None,
-    };
-    let method = match key_proof {
-        Some(_) => BindingMethod::Dpop,
-        None => BindingMethod::Mtls,
-    };
+        (None, Shown::Nothing) | (Some(_), _) => {}
+        (None, _) => return Err(method_mismatch(method)),
+    }
     check_method(method, cnf.certificate().is_some(), requirements)?;
     // Comparing a certificate is cheaper than verifying a signature, so it comes first.
     let by_certificate = match cnf.certificate() {
         Some(bound) => Some(prove_certificate(bound, certificate, now)?),
         None => None,
     };
-    let proven_certificate = by_certificate.as_ref().and(certificate);
-    let rule = by_certificate
-        .as_ref()
-        .map_or(CertificateRule::NotAsked, |proven| proven.rule);
-    let by_certificate_key = proven_certificate.and_then(PeerCertificate::jkt);
-    let (by_key, once, jkt) = match key_proof {
-        Some((key, proof)) => {
-            let proven = prove_dpop(&proof, key, token, requirements)?;
-            let jkt = proof.jkt();
-            (Some(proven), Some(once(proof, window)), Some(jkt))
-        }
-        None => (None, None, by_certificate_key),
+    let by_key = match cnf.key() {
+        Some(key) => Some(prove_key(shown, key, token, requirements, window)?),
+        None => None,
     };
-    Ok(Proven {
-        possession: Possession {
-            method,
-            jkt,
-            certificate: proven_certificate.map(PeerCertificate::thumbprint),
-            rule,
+    Ok(Proven::of(method, certificate, by_certificate, by_key))
+}
+
+impl Proven {
+    fn of(
+        method: BindingMethod,
+        certificate: Option<&PeerCertificate>,
+        by_certificate: Option<CertificateProven>,
+        by_key: Option<Signed>,
+    ) -> Self {
+        let certificate = by_certificate.as_ref().and(certificate);
+        let signed_with = by_key.as_ref().map(|signed| signed.once.jkt);
+        let (key, once, content) = match by_key {
+            Some(signed) => (Some(signed.proven), Some(signed.once), signed.content),
+            None => (None, None, None),
+        };
+        Self {
+            possession: Possession {
+                method,
+                jkt: signed_with.or_else(|| certificate.and_then(PeerCertificate::jkt)),
+                certificate: certificate.map(PeerCertificate::thumbprint),
+                rule: by_certificate
+                    .as_ref()
+                    .map_or(CertificateRule::NotAsked, |proven| proven.rule),
+            },
+            once,
+            content,
+            _witness: Witness {
+                _key: key,
+                _workload: None,
+                _certificate: by_certificate,
+            },
+        }
+    }
+}
+
+/// The signature of the request, by the key the token is bound to.
+fn prove_key(
+    shown: Shown<'_>,
+    key: &KeyBinding,
+    token: &AccessToken,
+    requirements: &Requirements<'_>,
+    window: ProofWindow,
+) -> Result<Signed, Rejection> {
+    match shown {
+        Shown::Nothing => Err(Cause::TokenSchemeDowngrade.into()),
+        Shown::Dpop(proof) => Ok(Signed {
+            proven: prove_dpop(&proof, key, token, requirements)?,
+            once: once(proof, window),
+            content: None,
+        }),
+        Shown::HttpSignature(signature) => prove_signature(*signature, key),
+    }
+}
+
+/// draft-richer-oauth-httpsig section 7: the key is the token's; where the token has its
+/// thumbprint only, the message brings the key.
+fn prove_signature(signature: HttpSignature, key: &KeyBinding) -> Result<Signed, Rejection> {
+    let missing = |name: &str| Rejection::new(Cause::HttpsigParameter).expected(name);
+    let (key, same_key) = match key {
+        KeyBinding::Key(key) => (key.clone(), SameKey(())),
+        KeyBinding::Thumbprint(jkt) => {
+            let inline = signature.inline_key().ok_or(Cause::HttpsigKey)?;
+            (inline.clone(), check_key(inline.thumbprint(), *jkt)?)
+        }
+    };
+    Ok(Signed {
+        once: Once {
+            jkt: key.thumbprint(),
+            id: signature
+                .nonce()
+                .ok_or_else(|| missing("nonce"))?
+                .to_owned(),
+            issued_at: signature.created().ok_or_else(|| missing("created"))?,
+            expires_at: signature.taken_until().ok_or_else(|| missing("created"))?,
+            recent_nonce: false,
         },
-        once,
-        _witness: Witness {
-            _key: by_key,
-            _workload: None,
-            _certificate: by_certificate,
-        },
+        content: signature.content_digest().cloned(),
+        proven: KeyProven::HttpSignature(same_key, Box::new(signature.verify(&key)?)),
     })
 }
 
@@ -287,12 +364,12 @@ fn prove_dpop(
     let Some(bound_to) = key.thumbprint() else {
         return Err(method_mismatch(BindingMethod::Dpop));
     };
-    Ok(KeyProven {
-        _nonce_held: check_client_nonce(token, proof, requirements.nonce_clients)?,
-        _made_for_token: check_ath(proof, token.hash())?,
-        _same_key: check_key(proof.jkt(), bound_to)?,
-        _signature: proof.verify_signature()?,
-    })
+    Ok(KeyProven::Dpop(
+        check_client_nonce(token, proof, requirements.nonce_clients)?,
+        check_ath(proof, token.hash())?,
+        check_key(proof.jkt(), bound_to)?,
+        proof.verify_signature()?,
+    ))
 }
 
 fn check_client_nonce(

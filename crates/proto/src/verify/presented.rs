@@ -9,6 +9,8 @@ use crate::cause::Cause;
 use crate::certificate::PeerCertificate;
 use crate::fields::FieldLines;
 use crate::rejection::Rejection;
+use crate::signature::SignedRequest;
+use crate::signature::profile::HTTPSIG_SCHEME;
 use crate::uri::{Htu, Origin};
 
 /// One header field: how many field lines there were, and the value if one.
@@ -72,6 +74,9 @@ pub struct Message<'a> {
     pub request_target: &'a str,
     /// Every header field.
     pub fields: &'a dyn FieldLines,
+    /// Whether the request has content: a signature that has to cover it is refused then without
+    /// a digest.
+    pub has_content: bool,
 }
 
 impl Default for Message<'_> {
@@ -81,7 +86,21 @@ impl Default for Message<'_> {
             origin: None,
             request_target: "",
             fields: &(),
+            has_content: false,
         }
+    }
+}
+
+impl<'a> Message<'a> {
+    /// The request as signatures see it; `None` without a configured origin.
+    pub(super) fn signed_request(&self, method: &'a str) -> Option<SignedRequest<'a>> {
+        Some(SignedRequest {
+            method,
+            origin: self.origin?,
+            request_target: self.request_target,
+            fields: self.fields,
+            trailers: None,
+        })
     }
 }
 
@@ -100,6 +119,7 @@ impl fmt::Debug for Message<'_> {
 pub(crate) enum Scheme {
     Bearer,
     Dpop,
+    HttpSignature,
 }
 
 /// Splits `Authorization` into scheme and token (RFC 9110 section 11.4). Schemes compare without
@@ -124,6 +144,8 @@ pub(crate) fn credentials<'a>(
         Scheme::Dpop
     } else if name.eq_ignore_ascii_case(b"Bearer") {
         Scheme::Bearer
+    } else if name.eq_ignore_ascii_case(HTTPSIG_SCHEME.as_bytes()) {
+        Scheme::HttpSignature
     } else {
         return Err(Cause::AuthorizationAbsent.into());
     };

@@ -14,6 +14,8 @@ use crate::dpop::proof::ProofRules;
 use crate::dpop::{NoncePolicy, Proof, ProofWindow};
 use crate::jose::Jkt;
 use crate::rejection::Rejection;
+use crate::signature::profile::presentation;
+use crate::signature::{ContentIntact, ExpectedDigest, HttpSignature, SignatureAlgorithms};
 use crate::time::UnixTime;
 use crate::token::{AccessToken, ForThisResource, PresentedToken, TokenHash, ValidNow};
 use crate::workload::IdentityTaken;
@@ -88,7 +90,7 @@ impl<'a> Received<'a> {
         now: UnixTime,
     ) -> Result<Unkeyed<'a>, Rejection> {
         let proof = match self.scheme {
-            Scheme::Bearer => None,
+            Scheme::Bearer | Scheme::HttpSignature => None,
             Scheme::Dpop => Some(proof_text(self.presented.proof, profile.max_proof_bytes)?),
         };
         let unverified = if known {
@@ -104,9 +106,12 @@ impl<'a> Received<'a> {
             max_bytes: profile.max_proof_bytes,
             nonces: *nonces,
         };
-        let shown = match proof {
-            Some(text) => Shown::Dpop(Proof::read(text, &rules, now)?),
-            None => Shown::Nothing,
+        let shown = match (proof, self.scheme) {
+            (Some(text), _) => Shown::Dpop(Proof::read(text, &rules, now)?),
+            (None, Scheme::HttpSignature) => {
+                Shown::HttpSignature(Box::new(self.read_signature(profile, now)?))
+            }
+            (None, Scheme::Bearer | Scheme::Dpop) => Shown::Nothing,
         };
         Ok(Unkeyed {
             hash: self.hash,
@@ -115,6 +120,16 @@ impl<'a> Received<'a> {
             certificate: self.presented.message.certificate,
             window: profile.window,
         })
+    }
+}
+
+impl Received<'_> {
+    /// The signature that presents the token (draft-richer-oauth-httpsig section 7).
+    fn read_signature(&self, profile: &Profile, now: UnixTime) -> Result<HttpSignature, Rejection> {
+        let request = self.presented.message.signed_request(self.presented.method);
+        let algorithms = SignatureAlgorithms::from_jose(profile.proof_algorithms);
+        let rules = presentation(profile.window, algorithms);
+        HttpSignature::read(&rules, request.ok_or(Cause::HttpsigAbsent)?, now)
     }
 }
 
@@ -384,6 +399,13 @@ impl Unredeemed {
         &self.token
     }
 
+    /// What the request's content must hash to, where the signature covers a digest: to be
+    /// checked before the record is made and before anybody sees a byte of it.
+    #[must_use]
+    pub const fn expected_content(&self) -> Option<&ExpectedDigest> {
+        self.proven.content.as_ref()
+    }
+
     /// The refusal where the log has the record already, or cannot know whether it had: each kind
     /// of proof has its own.
     #[must_use]
@@ -392,11 +414,19 @@ impl Unredeemed {
     }
 
     /// Takes the log's answer to [`Unredeemed::replay_query`]. No answer where there was a
-    /// question, or a record of another proof, is refused.
+    /// question, or a record of another proof, is refused. So is content nobody checked, where
+    /// it had to be.
     ///
     /// # Errors
-    /// `dpop.replayed` if the record is not this proof's.
-    pub fn redeem(self, recorded: Option<Recorded>) -> Result<Verified, Rejection> {
+    /// `dpop.replayed` and its kin if the record is not this proof's; `digest.mismatch`.
+    pub fn redeem(
+        self,
+        recorded: Option<Recorded>,
+        content: Option<ContentIntact>,
+    ) -> Result<Verified, Rejection> {
+        if self.expected_content().is_some() && content.is_none() {
+            return Err(Rejection::new(Cause::DigestMismatch).about(self.token));
+        }
         if recorded.as_ref().map(Recorded::query) != self.query.as_ref() {
             let cause = self.refusal_of(Cause::DpopReplayed);
             return Err(Rejection::new(cause).about(self.token));
@@ -407,6 +437,7 @@ impl Unredeemed {
             _checked: self.checked,
             _in_scope: self.in_scope,
             _recorded: recorded,
+            _content: content,
         })
     }
 }
@@ -433,7 +464,8 @@ impl Unredeemed {
 /// use keybound_proto::verify::{Recorded, Unredeemed, Verified};
 /// fn redeem(unredeemed: Unredeemed) -> Option<Verified> {
 ///     let recorded = unredeemed.replay_query().map(Recorded::assertion);
-///     unredeemed.redeem(recorded).ok()
+///     // There is no content to be checked here; where there is, this refuses.
+///     unredeemed.redeem(recorded, None).ok()
 /// }
 /// ```
 #[derive(Debug)]
@@ -443,6 +475,7 @@ pub struct Verified {
     _checked: Checked,
     _in_scope: InScope,
     _recorded: Option<Recorded>,
+    _content: Option<ContentIntact>,
 }
 
 impl Verified {
