@@ -5,9 +5,10 @@ use axum::http::HeaderMap;
 use keybound_custody::SoftwareKey;
 use keybound_proto::jose::{Algorithm, Signer};
 use keybound_proto::signature::agent::{AGENT_TAG, DIRECTORY_PATH, DIRECTORY_TAG};
+use keybound_proto::signature::profile::PRESENTATION_TAG;
 use keybound_proto::signature::{
     Component, DigestAlgorithm, SignatureInput, SignatureParameters, SignedRequest, SignedResponse,
-    content_digest,
+    content_digest, signature_key,
 };
 use keybound_proto::time::UnixTime;
 use keybound_proto::uri::Origin;
@@ -251,4 +252,133 @@ async fn content_reaches_the_upstream_after_its_digest_was_checked() {
     // Without a digest nothing is held, so the limit is the route's own.
     let unsigned = agent.fields(&world, "/agents", None);
     assert_eq!(post(&world, "/agents", &unsigned, &large).await.status, 200);
+}
+
+/// A `POST` with the holder's token under the scheme `HTTPSig`.
+fn presented(world: &World, key: &SoftwareKey, token: &str, (path, body): (&str, &str)) -> Fields {
+    let origin = Origin::parse(&world.url).expect("origin");
+    let digest = content_digest(DigestAlgorithm::Sha256, body.as_bytes());
+    let mut fields: Fields = vec![
+        ("authorization", format!("HTTPSig {token}")),
+        ("signature-key", signature_key("sig1", key.public_key())),
+        ("content-digest", digest),
+    ];
+    let names = [
+        "@method",
+        "@target-uri",
+        "authorization",
+        "signature-key",
+        "content-digest",
+    ];
+    let covered = names.map(|name| Component::new(name).expect("component"));
+    let nonce = format!("n{}", world.number());
+    let parameters = SignatureParameters {
+        created: Some(UnixTime::from_secs(NOW)),
+        nonce: Some(&nonce),
+        tag: Some(PRESENTATION_TAG),
+        ..SignatureParameters::default()
+    };
+    let input = {
+        let lines = views(&fields);
+        let request = SignedRequest {
+            method: "POST",
+            origin: &origin,
+            request_target: path,
+            fields: &lines.as_slice(),
+            trailers: None,
+        };
+        SignatureInput::new(request, &covered, parameters).expect("base")
+    };
+    let signed = input.sign("sig1", key).expect("signed");
+    fields.push(("signature-input", signed.signature_input));
+    fields.push(("signature", signed.signature));
+    fields
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_under_httpsig_is_refused_unless_all_of_the_request_is_signed() {
+    let world = World::start().await;
+    let token = world.token();
+    let thief = SoftwareKey::generate(Algorithm::EdDsa).expect("key");
+    let place = ("/approvals", BODY);
+    let good = presented(&world, &world.holder, &token, place);
+    let without = |name: &str| {
+        let kept = good.iter().filter(|(known, _)| *known != name);
+        kept.cloned().collect::<Fields>()
+    };
+    let mut downgraded = good.clone();
+    downgraded[0].1 = format!("Bearer {token}");
+    for (name, path, fields, cause) in [
+        (
+            "another's key",
+            "/approvals",
+            presented(&world, &thief, &token, place),
+            "token.key_mismatch",
+        ),
+        (
+            "another path",
+            "/approvals/1",
+            good.clone(),
+            "httpsig.signature.invalid",
+        ),
+        (
+            "no digest",
+            "/approvals",
+            without("content-digest"),
+            "httpsig.component",
+        ),
+        (
+            "no signature",
+            "/approvals",
+            without("signature"),
+            "httpsig.malformed",
+        ),
+        (
+            "as a bearer token",
+            "/approvals",
+            downgraded,
+            "token.scheme.downgrade",
+        ),
+    ] {
+        let answer = post(&world, path, &fields, BODY).await;
+        assert_eq!(
+            (answer.status, answer.member("cause").as_str()),
+            (401, cause),
+            "{name}"
+        );
+    }
+    let changed = BODY.replace("approve", "decline");
+    let answer = post(&world, "/approvals", &good, &changed).await;
+    assert_eq!(
+        (answer.status, answer.member("cause").as_str()),
+        (400, "digest.mismatch")
+    );
+    assert!(world.upstream.raw().is_empty(), "the upstream saw a byte");
+
+    // Somebody who changed the body on the way did not use the nonce up.
+    let answer = post(&world, "/approvals", &good, BODY).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert_eq!(world.upstream.last().body, BODY.as_bytes());
+    assert_eq!(world.upstream.last().field("authorization"), None);
+    let answer = post(&world, "/approvals", &good, BODY).await;
+    assert_eq!(
+        (answer.status, answer.member("cause").as_str()),
+        (401, "httpsig.replayed")
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signed_body_is_held_up_to_a_limit() {
+    let world = World::start().await;
+    let token = world.token();
+    let large = "x".repeat(65);
+    let fields = presented(&world, &world.holder, &token, ("/agents", &large));
+    let answer = post(&world, "/agents", &fields, &large).await;
+    assert_eq!(
+        (answer.status, answer.member("cause").as_str()),
+        (413, "http.body_too_large")
+    );
+    let small = &large[..64];
+    let fields = presented(&world, &world.holder, &token, ("/agents", small));
+    assert_eq!(post(&world, "/agents", &fields, small).await.status, 200);
 }

@@ -188,6 +188,11 @@ impl World {
         input.sign(&self.issuer).expect("signed")
     }
 
+    /// A number that was not used before.
+    pub(crate) fn number(&self) -> u64 {
+        self.proofs.fetch_add(1, Ordering::Relaxed)
+    }
+
     /// A fresh proof by the holder for a path of the gateway.
     pub(crate) fn proof(&self, method: &str, path: &str, token: &str) -> String {
         self.proof_with(
