@@ -118,6 +118,8 @@ pub(crate) enum RouteBinding {
     Dpop,
     /// The client certificate of the connection (RFC 8705), an X.509-SVID among them.
     Mtls,
+    /// A signature over the request (RFC 9421).
+    Httpsig,
     /// A workload identity token with a proof by its key (WIMSE).
     Wimse,
 }

@@ -306,6 +306,7 @@ fn binding_methods(names: &[RouteBinding]) -> BindingMethods {
         .map(|name| match name {
             RouteBinding::Dpop => BindingMethod::Dpop,
             RouteBinding::Mtls => BindingMethod::Mtls,
+            RouteBinding::Httpsig => BindingMethod::HttpSignature,
             RouteBinding::Wimse => BindingMethod::Wimse,
         })
         .collect();
