@@ -12,7 +12,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use keybound_proto::binding::BindingMethod;
 use keybound_proto::cause::Cause;
+use keybound_proto::decision::DecidedBinding;
 use keybound_proto::event::TheftSignal;
 
 use self::histogram::Histogram;
@@ -37,22 +39,11 @@ pub struct Metrics {
     propagation: Histogram,
 }
 
-/// Results on one route.
+/// Results on one route, by position in [`DecidedBinding::ALL`].
 #[derive(Default)]
 struct RouteCounters {
-    accepted: AtomicU64,
-    refused_bound: AtomicU64,
-    refused_unbound: AtomicU64,
-    refused_unknown: AtomicU64,
-}
-
-/// What was known of the token of a decided request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Outcome {
-    Accepted,
-    RefusedBound,
-    RefusedUnbound,
-    RefusedUnknown,
+    accepted: [AtomicU64; DecidedBinding::ALL.len()],
+    refused: [AtomicU64; DecidedBinding::ALL.len()],
 }
 
 /// A number read from elsewhere when the metrics are rendered.
@@ -95,16 +86,21 @@ impl Metrics {
             .map_or(0, |counter| counter.load(Ordering::Relaxed))
     }
 
-    pub(crate) fn decided(&self, route: &str, outcome: Outcome, time: Duration) {
+    pub(crate) fn decided(
+        &self,
+        route: &str,
+        binding: DecidedBinding,
+        accepted: bool,
+        time: Duration,
+    ) {
         self.verify_duration.observe(time);
         let counters = self.route(route);
-        let counter = match outcome {
-            Outcome::Accepted => &counters.accepted,
-            Outcome::RefusedBound => &counters.refused_bound,
-            Outcome::RefusedUnbound => &counters.refused_unbound,
-            Outcome::RefusedUnknown => &counters.refused_unknown,
+        let results = if accepted {
+            &counters.accepted
+        } else {
+            &counters.refused
         };
-        counter.fetch_add(1, Ordering::Relaxed);
+        increment(results, position(&DecidedBinding::ALL, &binding));
     }
 
     pub(crate) fn refused(&self, cause: Cause) {
@@ -206,16 +202,21 @@ impl Metrics {
         sorted.sort_unstable_by_key(|(route, _)| route.as_str());
         for (route, counters) in sorted {
             let route = label_value(route);
-            let rows = [
-                ("dpop", "accepted", &counters.accepted),
-                ("dpop", "refused", &counters.refused_bound),
-                ("none", "refused", &counters.refused_unbound),
-                ("unknown", "refused", &counters.refused_unknown),
+            let results = [
+                ("accepted", &counters.accepted),
+                ("refused", &counters.refused),
             ];
-            for (binding, result, counter) in rows {
-                let count = counter.load(Ordering::Relaxed);
-                let labels = format!("route=\"{route}\",binding=\"{binding}\",result=\"{result}\"");
-                writeln!(text, "{name}{{{labels}}} {count}")?;
+            for (result, counters) in results {
+                for (binding, counter) in DecidedBinding::ALL.iter().zip(counters) {
+                    let count = counter.load(Ordering::Relaxed);
+                    // Methods nobody uses here are left out, but for the usual one.
+                    if count > 0 || *binding == DecidedBinding::Bound(BindingMethod::Dpop) {
+                        let binding = binding.name();
+                        let labels =
+                            format!("route=\"{route}\",binding=\"{binding}\",result=\"{result}\"");
+                        writeln!(text, "{name}{{{labels}}} {count}")?;
+                    }
+                }
             }
         }
         Ok(())
@@ -258,7 +259,8 @@ mod tests {
     fn sc_312_route_labels_are_bounded() {
         let metrics = Metrics::new();
         for route in 0..10_000 {
-            metrics.decided(&route.to_string(), Outcome::Accepted, Duration::ZERO);
+            let binding = DecidedBinding::Bound(BindingMethod::Dpop);
+            metrics.decided(&route.to_string(), binding, true, Duration::ZERO);
         }
         let text = metrics.render(&[]);
         let lines = text
@@ -274,11 +276,10 @@ mod tests {
     #[test]
     fn text_form_is_what_prometheus_reads() {
         let metrics = Metrics::new();
-        metrics.decided(
-            "a\"b\\c\n",
-            Outcome::RefusedBound,
-            Duration::from_micros(300),
-        );
+        let binding = DecidedBinding::Bound(BindingMethod::Dpop);
+        metrics.decided("a\"b\\c\n", binding, false, Duration::from_micros(300));
+        let binding = DecidedBinding::Bound(BindingMethod::Mtls);
+        metrics.decided("a\"b\\c\n", binding, true, Duration::from_secs(9));
         metrics.refused(Cause::DpopReplayed);
         metrics.signalled(TheftSignal::JtiReuse);
         let text = metrics.render(&[Gauge {
@@ -289,13 +290,14 @@ mod tests {
         }]);
         for line in [
             r#"keybound_requests_verified_total{route="a\"b\\c\n",binding="dpop",result="refused"} 1"#,
+            r#"keybound_requests_verified_total{route="a\"b\\c\n",binding="mtls",result="accepted"} 1"#,
             r#"keybound_refusals_total{cause="dpop.replayed"} 1"#,
             r#"keybound_replay_attempts_total{kind="jti_reuse"} 1"#,
             r#"keybound_verify_duration_seconds_bucket{le="0.00025"} 0"#,
             r#"keybound_verify_duration_seconds_bucket{le="0.0005"} 1"#,
-            r#"keybound_verify_duration_seconds_bucket{le="+Inf"} 1"#,
-            "keybound_verify_duration_seconds_sum 0.0003",
-            "keybound_verify_duration_seconds_count 1",
+            r#"keybound_verify_duration_seconds_bucket{le="+Inf"} 2"#,
+            "keybound_verify_duration_seconds_sum 9.0003",
+            "keybound_verify_duration_seconds_count 2",
             "keybound_replay_store_entries 3",
         ] {
             assert!(

@@ -30,7 +30,7 @@ pub const MAX_SHORT_TEXT: usize = 256;
 /// The longest long text: scopes, paths, expected and received values (bytes).
 pub const MAX_LONG_TEXT: usize = 2048;
 
-/// The most members of `audience`.
+/// The most members of `audience`, and of `actors`.
 pub const MAX_AUDIENCES: usize = 16;
 
 /// One thing that happened.
@@ -82,6 +82,41 @@ pub struct Event {
         deserialize_with = "read::short_option"
     )]
     pub jkt: Option<String>,
+    /// How the token is bound: `dpop`, `mtls`, `httpsig`, `wimse` or `none`.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "read::short_option"
+    )]
+    pub binding: Option<String>,
+    /// Thumbprint of the certificate that is bound or was proven (`x5t#S256`, RFC 8705).
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "read::short_option"
+    )]
+    pub certificate: Option<String>,
+    /// Why a certificate was taken for the token's: `thumbprint` or `public_key`.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "read::short_option"
+    )]
+    pub certificate_rule: Option<String>,
+    /// Where the key is kept, as the issuer said in the token.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "read::short_option"
+    )]
+    pub key_storage: Option<String>,
+    /// Who acts for the identity, the current actor first (RFC 8693 section 4.1).
+    #[serde(
+        default,
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "read::audience"
+    )]
+    pub actors: Vec<String>,
     /// Issuer identifier of the token or identity.
     #[serde(
         default,
@@ -278,6 +313,11 @@ impl Event {
             token_sha256: None,
             token_id: None,
             jkt: None,
+            binding: None,
+            certificate: None,
+            certificate_rule: None,
+            key_storage: None,
+            actors: Vec::new(),
             issuer: None,
             identity: None,
             client_id: None,

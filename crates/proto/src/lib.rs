@@ -25,6 +25,7 @@ pub mod base64url;
 pub mod binding;
 pub mod cause;
 pub mod certificate;
+pub mod decision;
 pub mod dpop;
 pub mod event;
 pub mod fields;

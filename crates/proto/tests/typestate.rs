@@ -367,7 +367,11 @@ fn an_identity_assertion_works_for_its_upstream_and_time_only() {
         (identity.subject.as_str(), identity.token_id.as_deref()),
         ("agent", Some("tok_1"))
     );
-    assert_eq!(identity.jkt, key.public().thumbprint());
+    assert_eq!(identity.jkt, Some(key.public().thumbprint()));
+    assert_eq!(
+        (identity.binding.as_str(), identity.certificate),
+        ("dpop", None)
+    );
 }
 
 #[test]

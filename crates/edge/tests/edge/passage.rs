@@ -78,7 +78,7 @@ async fn sc_051_sc_261_the_upstream_sees_only_what_the_gateway_says() {
     let identity = Identity::verify(&assertion, &world.url, &upstream, key, now).expect("verified");
     assert_eq!(identity.subject, "agent-7");
     assert_eq!(identity.client_id.as_deref(), Some("client-7"));
-    assert_eq!(identity.jkt, world.holder.public_key().thumbprint());
+    assert_eq!(identity.jkt, Some(world.holder.public_key().thumbprint()));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -9,13 +9,13 @@ use std::time::Duration;
 
 use keybound_proto::Rejection;
 use keybound_proto::cause::Cause;
-use keybound_proto::event::{Event, EventKind};
+use keybound_proto::decision::{DecidedBinding, Decision, Place};
+use keybound_proto::event::EventKind;
 use keybound_proto::token::AccessToken;
 use keybound_proto::verify::{Presented, Verified};
 
 use super::{Guard, Inner};
 use crate::config::Route;
-use crate::metrics::Outcome;
 
 /// Facts of a request that are not checked but recorded.
 #[derive(Clone, Copy, Debug, Default)]
@@ -30,7 +30,7 @@ impl Guard {
     /// Counts a refusal before anything was read of the request's credentials.
     pub(super) fn count_stranger(&self, route: &Route, cause: Cause) {
         let metrics = &self.inner.metrics;
-        metrics.decided(&route.name, Outcome::RefusedUnknown, Duration::ZERO);
+        metrics.decided(&route.name, DecidedBinding::Unknown, false, Duration::ZERO);
         metrics.refused(cause);
         metrics.leave_for_report(cause);
     }
@@ -48,8 +48,9 @@ impl Guard {
         facts: &RequestFacts<'_>,
     ) -> Rejection {
         let rejection = Rejection::new(cause).about(Arc::clone(caller.token()));
+        let place = place(presented, route, facts);
         self.inner
-            .record_refusal(presented, route, facts, &rejection);
+            .record_refusal(&Decision::refused(&rejection, place), cause);
         rejection
     }
 }
@@ -63,134 +64,65 @@ impl Inner {
         outcome: &Result<Verified, Rejection>,
         time: Duration,
     ) {
-        match outcome {
-            Ok(verified) => {
-                self.metrics.decided(&route.name, Outcome::Accepted, time);
-                trace(
-                    "accepted",
-                    "",
-                    Some(verified.token()),
-                    presented,
-                    route,
-                    facts,
-                );
-            }
-            Err(rejection) => {
-                self.metrics
-                    .decided(&route.name, outcome_of(rejection), time);
-                self.record_refusal(presented, route, facts, rejection);
-            }
+        let place = place(presented, route, facts);
+        let decision = match outcome {
+            Ok(verified) => Decision::permitted(verified, place),
+            Err(rejection) => Decision::refused(rejection, place),
+        };
+        let cause = decision.cause();
+        self.metrics
+            .decided(&route.name, decision.binding(), cause.is_none(), time);
+        match cause {
+            None => trace(&decision),
+            Some(cause) => self.record_refusal(&decision, cause),
         }
     }
 
-    fn record_refusal(
-        &self,
-        presented: &Presented<'_>,
-        route: &Route,
-        facts: &RequestFacts<'_>,
-        rejection: &Rejection,
-    ) {
-        let cause = rejection.cause();
+    fn record_refusal(&self, decision: &Decision<'_>, cause: Cause) {
         self.metrics.refused(cause);
-        let token = rejection.token();
-        trace(
-            "refused",
-            cause.id(),
-            token.map(AsRef::as_ref),
-            presented,
-            route,
-            facts,
-        );
-        let Some(token) = token else {
+        trace(decision);
+        if decision.token().is_none() {
             self.metrics.leave_for_report(cause);
             return;
-        };
+        }
         if let Some(signal) = cause.theft_signal() {
             self.metrics.signalled(signal);
         }
         if let Some(event) = self.event(EventKind::RequestRefused) {
-            let event = with_refusal(with_token(event, token), rejection);
-            self.sink
-                .record(with_request(event, presented, route, facts));
+            self.sink.record(decision.describe(event));
         }
     }
 }
 
-fn outcome_of(rejection: &Rejection) -> Outcome {
-    match rejection.token() {
-        Some(token) if token.confirmation().is_unbound() => Outcome::RefusedUnbound,
-        Some(_) => Outcome::RefusedBound,
-        None => Outcome::RefusedUnknown,
-    }
-}
-
-fn with_token(event: Event, token: &AccessToken) -> Event {
-    let event = event
-        .with_token_sha256(token.hash().to_hex())
-        .with_issuer(token.issuer())
-        .with_identity(token.subject())
-        .with_audience(token.audience())
-        .with_scope(token.scope())
-        .with_expires_at(token.expires_at().as_secs());
-    let event = optional(event, token.token_id(), Event::with_token_id);
-    let event = optional(event, token.client_id(), Event::with_client_id);
-    optional(
-        event,
-        token.confirmation().jkt().map(|jkt| jkt.to_string()),
-        Event::with_jkt,
-    )
-}
-
-fn with_refusal(event: Event, rejection: &Rejection) -> Event {
-    let detail = rejection.detail();
-    let event = event.with_cause(rejection.cause().id());
-    let event = optional(event, rejection.cause().theft_signal(), Event::with_signal);
-    let event = optional(event, detail.expected, Event::with_expected);
-    let event = optional(event, detail.got, Event::with_got);
-    optional(event, detail.clock_skew, Event::with_clock_skew)
-}
-
-fn with_request(
-    event: Event,
-    presented: &Presented<'_>,
-    route: &Route,
-    facts: &RequestFacts<'_>,
-) -> Event {
-    let event = event
-        .with_route(&route.name)
-        .with_method(presented.method)
-        .with_path(presented.target.path());
-    let event = optional(event, facts.request_id, Event::with_request_id);
-    optional(event, facts.peer, Event::with_peer)
-}
-
-fn optional<T>(event: Event, value: Option<T>, set: impl FnOnce(Event, T) -> Event) -> Event {
-    match value {
-        Some(value) => set(event, value),
-        None => event,
+fn place<'a>(presented: &Presented<'a>, route: &'a Route, facts: &RequestFacts<'a>) -> Place<'a> {
+    Place {
+        route: &route.name,
+        method: presented.method,
+        path: presented.target.path(),
+        request_id: facts.request_id,
+        peer: facts.peer,
     }
 }
 
 /// One structured line per decision, allow and deny alike.
-fn trace(
-    decision: &'static str,
-    cause: &'static str,
-    token: Option<&AccessToken>,
-    presented: &Presented<'_>,
-    route: &Route,
-    facts: &RequestFacts<'_>,
-) {
-    let jkt = token.and_then(|token| token.confirmation().jkt());
+fn trace(decision: &Decision<'_>) {
+    let (place, token) = (decision.place(), decision.token());
     tracing::debug!(
-        decision,
-        cause,
-        route = route.name,
-        method = presented.method,
-        path = presented.target.path(),
+        decision = decision.result(),
+        cause = decision.cause().map_or("", Cause::id),
+        route = place.route,
+        method = place.method,
+        path = place.path,
+        binding = decision.binding().name(),
         token = token.map(|token| tracing::field::debug(token.hash())),
         token_id = token.and_then(AccessToken::token_id),
-        jkt = jkt.map(tracing::field::display),
-        request_id = facts.request_id,
+        issuer = token.map(AccessToken::issuer),
+        identity = token.map(AccessToken::subject),
+        actors = decision.actors().len(),
+        jkt = decision.jkt().map(tracing::field::display),
+        certificate = decision.certificate().map(tracing::field::display),
+        key_storage = decision.key_storage(),
+        request_id = place.request_id,
         "request checked"
     );
 }

@@ -29,6 +29,14 @@ text_setters! {
     with_token_id => token_id <= MAX_SHORT_TEXT;
     /// Sets the key's thumbprint.
     with_jkt => jkt <= MAX_SHORT_TEXT;
+    /// Sets how the token is bound.
+    with_binding => binding <= MAX_SHORT_TEXT;
+    /// Sets the certificate's thumbprint.
+    with_certificate => certificate <= MAX_SHORT_TEXT;
+    /// Sets the rule by which a certificate was taken.
+    with_certificate_rule => certificate_rule <= MAX_SHORT_TEXT;
+    /// Sets where the key is kept.
+    with_key_storage => key_storage <= MAX_SHORT_TEXT;
     /// Sets the issuer identifier.
     with_issuer => issuer <= MAX_LONG_TEXT;
     /// Sets the subject.
@@ -70,6 +78,14 @@ impl Event {
     pub fn with_audience<T: AsRef<str>>(mut self, audience: impl IntoIterator<Item = T>) -> Self {
         let kept = audience.into_iter().take(MAX_AUDIENCES);
         self.audience = kept.map(|one| clip(one.as_ref(), MAX_LONG_TEXT)).collect();
+        self
+    }
+
+    /// Sets who acts for the identity; more than [`MAX_AUDIENCES`] are left out.
+    #[must_use]
+    pub fn with_actors<T: AsRef<str>>(mut self, actors: impl IntoIterator<Item = T>) -> Self {
+        let kept = actors.into_iter().take(MAX_AUDIENCES);
+        self.actors = kept.map(|one| clip(one.as_ref(), MAX_SHORT_TEXT)).collect();
         self
     }
 

@@ -11,7 +11,8 @@ use std::sync::Arc;
 
 use super::actor::{self, Actor};
 use super::status_list::StatusClaim;
-use super::{ACCESS_TOKEN_TYPE, Confirmation, MAX_TIME, TokenHash};
+use super::{ACCESS_TOKEN_TYPE, Confirmation, KeyBinding, MAX_TIME, TokenHash};
+use crate::binding::BindingMethod;
 use crate::cause::Cause;
 use crate::certificate::CertificateThumbprint;
 use crate::jose::{Algorithm, AlgorithmSet, Jws, JwsError, PublicKey, SignatureValid};
@@ -238,6 +239,7 @@ impl<'a> UnverifiedToken<'a> {
             workload_key: None,
             source: TokenSource::Signature,
             actors: actor::read(claims)?,
+            key_storage: key_storage(claims)?,
             status: StatusClaim::read(claims),
         })
     }
@@ -270,6 +272,7 @@ pub struct AccessToken {
     pub(super) kid: Option<String>,
     pub(super) source: TokenSource,
     pub(super) actors: Vec<Actor>,
+    pub(super) key_storage: Option<String>,
     pub(super) status: StatusClaim,
     pub(super) workload_key: Option<Arc<WorkloadKey>>,
 }
@@ -330,6 +333,7 @@ impl AccessToken {
             kid: claims.kid,
             source: TokenSource::Signature,
             actors: Vec::new(),
+            key_storage: None,
             status: StatusClaim::Absent,
             workload_key,
         }
@@ -419,6 +423,27 @@ impl AccessToken {
     #[must_use]
     pub const fn source(&self) -> TokenSource {
         self.source
+    }
+
+    /// How the token is bound, as its `cnf` says; `None` if to nothing. A token bound to a key
+    /// and to a certificate counts by its key.
+    #[must_use]
+    pub const fn binding_method(&self) -> Option<BindingMethod> {
+        if self.workload_key.is_some() {
+            return Some(BindingMethod::Wimse);
+        }
+        match (self.confirmation.key(), self.confirmation.certificate()) {
+            (Some(KeyBinding::Thumbprint(_)), _) => Some(BindingMethod::Dpop),
+            (Some(KeyBinding::Key(_)), _) => Some(BindingMethod::HttpSignature),
+            (None, Some(_)) => Some(BindingMethod::Mtls),
+            (None, None) => None,
+        }
+    }
+
+    /// Where the bound key is kept, if the issuer said so ([`KEY_STORAGE`]).
+    #[must_use]
+    pub fn key_storage(&self) -> Option<&str> {
+        self.key_storage.as_deref()
     }
 
     /// `act`: who acts for the subject, the current actor first (RFC 8693 section 4.1). Empty
@@ -535,6 +560,16 @@ fn check_is_no_other_token(claims: &json::Object<'_>) -> Result<(), Rejection> {
         }
     }
     Ok(())
+}
+
+/// The claim in which an issuer says where the bound key is kept, for example `tpm`. Its name is
+/// our own (RFC 7519 section 4.2); nothing is permitted because of it here.
+pub const KEY_STORAGE: &str = "urn:keybound:key_storage";
+
+pub(super) fn key_storage(claims: &json::Object<'_>) -> Result<Option<String>, Rejection> {
+    let storage = claims.string(KEY_STORAGE);
+    let storage = storage.map_err(|_| missing(KEY_STORAGE))?;
+    Ok(storage.map(str::to_owned))
 }
 
 pub(super) fn missing(name: &str) -> Rejection {

@@ -7,9 +7,13 @@
 //! operator's own, and `aud` keeps it from working at another upstream.
 
 use std::fmt;
+use std::str::FromStr;
 
+use super::actor::{self, Actor};
 use super::{AccessToken, MAX_TIME};
+use crate::certificate::CertificateThumbprint;
 use crate::jose::{Algorithm, AlgorithmSet, Jkt, Jws, PublicKey, SigningInput};
+use crate::json;
 use crate::json_text::ObjectText;
 use crate::time::UnixTime;
 use crate::verify::{Possession, Verified};
@@ -66,14 +70,33 @@ pub fn signing_input(
         .string("token_issuer", token.issuer())
         .optional_string("token_id", token.token_id())
         .string("binding", possession.method().name())
+        .optional_string("certificate_rule", possession.certificate_rule().name())
+        .optional_string("key_storage", token.key_storage())
         .raw("cnf", &confirmation(possession))
         .unsigned("iat", request.now.as_secs())
         .unsigned("exp", expires_at.as_secs());
+    let claims = match act(token.actors()) {
+        Some(act) => claims.raw("act", &act),
+        None => claims,
+    };
     let claims = match request.request {
         Some((method, url)) => claims.string("htm", method).string("htu", url),
         None => claims,
     };
     (SigningInput::new(&header, &claims.finish()), expires_at)
+}
+
+/// `act`, nested as RFC 8693 section 4.1 has it: the current actor outside.
+fn act(actors: &[Actor]) -> Option<String> {
+    actors.iter().rev().fold(None, |before, actor| {
+        let act = ObjectText::new()
+            .string("sub", &actor.subject)
+            .optional_string("iss", actor.issuer.as_deref());
+        Some(match before {
+            Some(before) => act.raw("act", &before).finish(),
+            None => act.finish(),
+        })
+    })
 }
 
 /// What was proven: the key, the certificate, or both.
@@ -97,8 +120,14 @@ pub struct Identity {
     pub scope: String,
     /// The handle of the caller's token, if it had one.
     pub token_id: Option<String>,
+    /// How the caller proved possession: `dpop`, `mtls`, `httpsig`, `wimse`.
+    pub binding: String,
     /// The key the caller proved.
-    pub jkt: Jkt,
+    pub jkt: Option<Jkt>,
+    /// The certificate the caller proved (`x5t#S256`).
+    pub certificate: Option<CertificateThumbprint>,
+    /// Who acts for the subject, the current actor first (RFC 8693 section 4.1).
+    pub actors: Vec<Actor>,
 }
 
 /// Why an upstream must not believe an assertion.
@@ -156,19 +185,29 @@ impl Identity {
             .ok()
             .flatten()
             .ok_or(IdentityError::Claim)?;
-        let jkt = cnf
-            .string("jkt")
-            .ok()
-            .flatten()
-            .ok_or(IdentityError::Claim)?;
+        let jkt = member(cnf, "jkt")?;
+        let certificate = member(cnf, "x5t#S256")?;
+        if jkt.is_none() && certificate.is_none() {
+            return Err(IdentityError::Claim);
+        }
         Ok(Self {
+            binding: needed("binding")?.to_owned(),
+            actors: actor::read(&claims).map_err(|_| IdentityError::Claim)?,
+            certificate,
             subject: needed("sub")?.to_owned(),
             client_id: text("client_id")?.map(str::to_owned),
             scope: needed("scope")?.to_owned(),
             token_id: text("token_id")?.map(str::to_owned),
-            jkt: jkt.parse().map_err(|_| IdentityError::Claim)?,
+            jkt,
         })
     }
+}
+
+/// A member of `cnf`, if it is there.
+fn member<T: FromStr>(cnf: &json::Object<'_>, name: &str) -> Result<Option<T>, IdentityError> {
+    let text = cnf.string(name).map_err(|_| IdentityError::Claim)?;
+    let parsed = text.map(str::parse).transpose();
+    parsed.map_err(|_| IdentityError::Claim)
 }
 
 impl fmt::Display for IdentityError {

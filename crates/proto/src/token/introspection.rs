@@ -16,8 +16,8 @@
 use std::fmt;
 
 use super::access::{
-    TokenQuery, TokenSource, ValidNow, audience, missing, optional_text, optional_time, scope,
-    text_claim,
+    TokenQuery, TokenSource, ValidNow, audience, key_storage, missing, optional_text,
+    optional_time, scope, text_claim,
 };
 use super::status_list::StatusClaim;
 use super::{
@@ -181,6 +181,7 @@ impl ActiveRules<'_> {
             kid: None,
             source: TokenSource::Introspection,
             actors: actor::read(answer)?,
+            key_storage: key_storage(answer)?,
             status: StatusClaim::read(answer),
             workload_key: None,
         })

@@ -18,7 +18,7 @@ mod mint;
 pub mod status_list;
 
 pub use self::access::{
-    AccessToken, IssuerRules, Leniency, TokenQuery, TokenSource, UnverifiedToken,
+    AccessToken, IssuerRules, KEY_STORAGE, Leniency, TokenQuery, TokenSource, UnverifiedToken,
 };
 pub(crate) use self::access::{ForThisResource, ValidNow, WorkloadClaims, WorkloadProvenBy};
 pub use self::actor::{Actor, MAX_ACTORS};
