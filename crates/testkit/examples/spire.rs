@@ -181,6 +181,7 @@ async fn guard(
     let mut route = Route::new("/approvals", "https://api.example.com/");
     let headers = HeaderMap::new();
     let request = HttpRequest {
+        has_content: false,
         method: &Method::GET,
         path_and_query: "/approvals",
         headers: &headers,
