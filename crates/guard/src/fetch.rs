@@ -146,6 +146,16 @@ impl Fetcher {
         };
         send(url, request.form(form), limit).await
     }
+
+    /// Fetches a document of one media type and at most `limit` bytes.
+    pub(crate) async fn get_typed(
+        &self,
+        url: &HttpUrl,
+        (accept, limit): (&str, usize),
+    ) -> Result<Document, FetchError> {
+        let request = self.client.get(url.as_str()).header(ACCEPT, accept);
+        send(url, request, limit).await
+    }
 }
 
 /// What a server answered with status 200.

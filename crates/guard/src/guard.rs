@@ -23,6 +23,7 @@ use crate::metrics::{Gauge, Metrics};
 use crate::replay::{AnyLog, ReplayLog as _, ReplayStart};
 use crate::revocation::RevocationView;
 use crate::sink::EventSink;
+use crate::status::StatusLists;
 use crate::tokens::TokenCache;
 use crate::workload::TrustDomains;
 
@@ -72,6 +73,7 @@ struct Issuer {
     /// The audience of its tokens on routes without one for it.
     audience: Option<String>,
     introspector: Option<Arc<Introspector>>,
+    status: Option<StatusLists>,
 }
 
 /// What nonces are made with, first, and what others' nonces may be made with.
@@ -477,18 +479,23 @@ impl Issuer {
         let (fetcher, clock) = (shared.fetcher.clone(), Arc::clone(&shared.clock));
         let keys = IssuerKeys::new(config.clone(), fetcher, clock);
         let introspector = Introspector::new((place, &config), &rules, &keys, shared);
+        let places = (&config.status, &config.url);
+        let ways = (shared.fetcher.clone(), Arc::clone(&shared.clock));
+        let status = StatusLists::new(places, &rules, &keys, ways);
         Self {
             rules,
             keys,
             audience,
             introspector,
+            status,
         }
     }
 
     /// Whether anything of this issuer is verified with its keys.
     fn needs_keys(&self) -> bool {
         let asked = self.introspector.as_ref();
-        asked.is_none_or(|introspector| introspector.config().needs_keys())
+        let for_tokens = asked.is_none_or(|asked| asked.config().needs_keys());
+        for_tokens || self.status.is_some()
     }
 
     async fn maintain(&self) {

@@ -54,5 +54,6 @@ pub mod replay;
 pub mod respond;
 pub mod revocation;
 mod sink;
+pub mod status;
 mod tokens;
 pub mod workload;

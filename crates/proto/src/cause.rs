@@ -191,6 +191,12 @@ causes! {
         "get a new token; a changed or forged token never verifies";
     TokenSize "token.size", "RFC 9110 section 5.4", "the access token is larger than is accepted",
         "ask for fewer scopes or claims";
+    TokenStatusInvalid "token.status.invalid", "draft-ietf-oauth-status-list-21 section 7.1", "the issuer's status list says that the access token was revoked",
+        "get a new token, if the identity is still allowed one";
+    TokenStatusSuspended "token.status.suspended", "draft-ietf-oauth-status-list-21 section 7.1", "the issuer's status list says that the access token does not count for now",
+        "ask the issuer's operator, or try again later";
+    TokenStatusUnknown "token.status.unknown", "draft-ietf-oauth-status-list-21 section 8.3", "the access token has no place in a status list that says whether it counts",
+        "the issuer must put a place in one of its lists into the token; else do not demand it";
     TokenTyp "token.typ", "RFC 9068 section 4", "the JWT is not of type `at+jwt`",
         "send an access token, not another JWT";
     TokenUnbound "token.unbound", "RFC 9449 section 7.1", "the access token is not bound to any key",
@@ -340,6 +346,10 @@ causes! {
         "retry later with a fresh proof; see what readiness says about the replay log";
     RevocationStale "revocation.stale", "Keybound fail closed", "revocations have not been heard of for too long",
         "check the connection from this gateway to the control plane";
+    StatusListInvalid "status_list.invalid", "draft-ietf-oauth-status-list-21 section 8.3", "the issuer's status list is not acceptable",
+        "see what is wrong with it; the list must be the issuer's own, signed and in time";
+    StatusListUnavailable "status_list.unavailable", "draft-ietf-oauth-status-list-21 section 8.3", "the issuer's status list cannot be had",
+        "check that the list can be reached, and that its origin is the issuer's or is listed";
     StoreUnavailable "store.unavailable", "RFC 7009 section 2.2.1", "the store cannot be reached or is full",
         "retry later; check the disk and the database file";
     // --- authorization server
@@ -468,9 +478,10 @@ impl Cause {
             | Self::WptAudience
             | Self::WptTth
             | Self::WptWth => Some(TheftSignal::WrongTarget),
-            Self::TokenRevoked | Self::KeyLocked | Self::IdentityLocked => {
-                Some(TheftSignal::Revoked)
-            }
+            Self::TokenRevoked
+            | Self::TokenStatusInvalid
+            | Self::KeyLocked
+            | Self::IdentityLocked => Some(TheftSignal::Revoked),
             _ => None,
         }
     }
@@ -494,6 +505,8 @@ impl Cause {
                 | Self::ReplayFull
                 | Self::ReplayUnavailable
                 | Self::RevocationStale
+                | Self::StatusListInvalid
+                | Self::StatusListUnavailable
                 | Self::StoreUnavailable
                 | Self::IssuerClock
                 | Self::UpstreamTimeout

@@ -208,6 +208,9 @@ fn kind(cause: Cause, role: Role) -> Kind {
         | Cause::TokenSchemeDowngrade
         | Cause::TokenSignatureInvalid
         | Cause::TokenSize
+        | Cause::TokenStatusInvalid
+        | Cause::TokenStatusSuspended
+        | Cause::TokenStatusUnknown
         | Cause::TokenTyp
         | Cause::TokenUnbound => Kind::InvalidToken,
         Cause::JwtSvidAudience
@@ -272,6 +275,8 @@ fn kind(cause: Cause, role: Role) -> Kind {
         | Cause::ReplayFull
         | Cause::ReplayUnavailable
         | Cause::RevocationStale
+        | Cause::StatusListInvalid
+        | Cause::StatusListUnavailable
         | Cause::StoreUnavailable
         | Cause::WptEpoch => Kind::Unavailable,
         Cause::IntrospectionFlood | Cause::ReplayFlood => Kind::TooMany,

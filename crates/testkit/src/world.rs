@@ -40,6 +40,8 @@ pub struct WorldOptions {
     pub revocation_max_age: Option<u64>,
     /// Who may register: `open`, `closed`, or `token` with the initial access token `initial`.
     pub registration: String,
+    /// Whether the gateway asks the issuer about every token instead of verifying it.
+    pub introspection: bool,
 }
 
 impl Default for WorldOptions {
@@ -53,6 +55,7 @@ impl Default for WorldOptions {
             issuer_nonce: false,
             revocation_max_age: None,
             registration: "open".to_owned(),
+            introspection: false,
         }
     }
 }

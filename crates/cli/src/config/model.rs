@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 pub(crate) use self::choices::{
     BindingMethod, ClientAuth, EnforcementMode, Grant, IdentityName, IssuerReplay, OptionalClaim,
     ProofAlg, RegistrationModeName, ReplayModeName, RouteBinding, RouteReplay, SignalDelivery,
-    SigningAlg, TokenAlg,
+    SigningAlg, StatusListName, TokenAlg,
 };
 pub(crate) use self::introspection::{AnswerFormName, IntrospectionMode, IntrospectionSection};
 pub(crate) use self::workloads::{TrustDomainSection, WorkloadProfileName, WorkloadSection};
@@ -351,6 +351,12 @@ pub(crate) struct GatewayIssuerSection {
     /// The claim that holds the scopes: one text, or a list of names.
     #[serde(default = "scope_claim")]
     pub scope_claim: String,
+    /// Whether its status lists say if a token still counts.
+    #[serde(default)]
+    pub status_list: StatusListName,
+    /// Origins other than its own that its status lists may be fetched from.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub status_list_origins: Vec<String>,
     /// How it is asked about tokens.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub introspection: Option<IntrospectionSection>,

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use keybound_guard::introspection::IntrospectionConfig;
 use keybound_guard::keys::KeySet;
 use keybound_guard::replay::SharedPlace;
+use keybound_guard::status::StatusConfig;
 use keybound_guard::workload::TrustDomainConfig;
 use keybound_issuer::config::IssuerConfig;
 use keybound_proto::binding::BindingMethods;
@@ -139,6 +140,8 @@ pub(crate) struct GatewayIssuerSettings {
     pub(crate) jwks: Option<KeySet>,
     /// The claim that holds the scopes.
     pub(crate) scope_claim: String,
+    /// How its status lists are used.
+    pub(crate) status: StatusConfig,
     /// How it is asked about tokens.
     pub(crate) introspection: Option<IntrospectionConfig>,
     /// Where its key set is, when metadata shall not decide.

@@ -134,6 +134,7 @@ fn issuer_config(settings: &GatewayIssuerSettings) -> IssuerConfig {
     config.audience.clone_from(&settings.audience);
     config.jwks.clone_from(&settings.jwks);
     config.scope_claim = settings.scope_claim.clone().into();
+    config.status.clone_from(&settings.status);
     config.introspection.clone_from(&settings.introspection);
     config
 }

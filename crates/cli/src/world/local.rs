@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use keybound_custody::SoftwareKey;
+use keybound_guard::status::StatusConfig;
 use keybound_issuer::config::{
     ClientAuthentication, ClientConfig, ErrorDetail, GrantType, IssuerConfig, NonceConfig,
     RegistrationConfig, RegistrationMode, ResourceConfig, Rotation, Sight,
@@ -299,6 +300,7 @@ fn gateway(
             audience: None,
             jwks: None,
             scope_claim: "scope".to_owned(),
+            status: StatusConfig::default(),
             introspection: None,
             jwks_uri: None,
             jwks_origins: Vec::new(),

@@ -371,3 +371,78 @@ fn the_flag_names_the_file() {
     )
     .ends_with(0);
 }
+
+/// The keys of the problems that these lines make at the end of a good configuration.
+fn problems_of(lines: &str) -> Vec<String> {
+    let home = edited(|toml| format!("{toml}\n{lines}"));
+    let secret = home.path("asked.secret");
+    fs::write(&secret, "a secret").expect("is written");
+    fs::set_permissions(&secret, fs::Permissions::from_mode(0o600)).expect("changes the mode");
+    let ended = home.run(&["config", "validate", "--json"]);
+    let answer = ended.json();
+    answer["problems"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .filter_map(|problem| problem["key"].as_str().map(str::to_owned))
+        .collect()
+}
+
+fn asked(url: &str, more: &str) -> String {
+    format!(
+        "[[gateway.issuer]]\nurl = \"{url}\"\n[gateway.issuer.introspection]\nclient_id = \"gateway-1\"\n{more}\n"
+    )
+}
+
+#[test]
+fn an_issuer_that_cannot_be_asked_is_a_problem() {
+    let secret = "client_secret_file = \"asked.secret\"";
+    let one = |more: &str| problems_of(&asked("https://a.example.com", more));
+    let place = "gateway.issuer[1].introspection";
+    assert_eq!(one(""), [place], "without credentials");
+    assert_eq!(
+        one("client_secret_file = \"missing\""),
+        [format!("{place}.client_secret_file")]
+    );
+    assert_eq!(
+        one(&format!(
+            "{secret}\nendpoint = \"http://a.example.com/introspect\""
+        )),
+        [format!("{place}.endpoint")]
+    );
+    assert_eq!(
+        one(&format!("{secret}\ncache_ttl = \"1h\"")),
+        [format!("{place}.cache_ttl")]
+    );
+    assert_eq!(
+        one(&format!("{secret}\ntoken_prefix = \"\"")),
+        [format!("{place}.token_prefix")]
+    );
+    assert!(one(secret).is_empty());
+}
+
+#[test]
+fn two_issuers_that_could_be_asked_about_one_token_are_a_problem() {
+    let secret = "client_secret_file = \"asked.secret\"";
+    let two = |first: &str, second: &str| {
+        let first = asked("https://a.example.com", &format!("{secret}\n{first}"));
+        let second = asked("https://b.example.com", &format!("{secret}\n{second}"));
+        problems_of(&format!("{first}{second}"))
+    };
+    let same = two("token_prefix = \"a_\"", "token_prefix = \"a_\"");
+    assert!(same.iter().all(|key| key.starts_with("gateway.route[")));
+    assert!(!same.is_empty());
+    assert_eq!(two("", ""), same);
+    assert!(two("token_prefix = \"a_\"", "token_prefix = \"b_\"").is_empty());
+    assert!(two("token_prefix = \"a_\"", "").is_empty());
+}
+
+#[test]
+fn a_jwt_never_lacks_its_audience_and_a_route_takes_known_issuers_only() {
+    let lines = "[[gateway.issuer]]\nurl = \"https://a.example.com\"\nmay_lack = [\"aud\"]";
+    assert_eq!(problems_of(lines), ["gateway.issuer[1].may_lack"]);
+    let lines = "[[gateway.route]]\npath = \"/other\"\nupstream = \"http://127.0.0.1:1\"\nenforcement = \"require\"\nissuers = [\"https://nobody.example.com\"]";
+    let problems = problems_of(lines);
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    assert!(problems[0].ends_with(".issuers[0]"), "{problems:?}");
+}

@@ -82,10 +82,13 @@ impl Inner {
     ) -> Result<Verified, Rejection> {
         let nonces = self.nonces();
         let unjudged = self.prove(presented, place, &nonces).await?;
-        // Fetching keys may have taken seconds; everything below is about now.
-        let now = self.clock.now();
         let about =
             |cause: Cause, token: &Arc<AccessToken>| Rejection::new(cause).about(Arc::clone(token));
+        self.check_status(unjudged.token())
+            .await
+            .map_err(|rejection| rejection.about(Arc::clone(unjudged.token())))?;
+        // Fetching keys and lists may have taken seconds; everything below is about now.
+        let now = self.clock.now();
         let not_revoked = self
             .revocations
             .check(&unjudged.revocation_query())

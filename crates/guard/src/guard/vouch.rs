@@ -78,6 +78,20 @@ impl Inner {
         introspector.ask((text, true), resource, peer).await
     }
 
+    /// Whether the token still counts by its issuer's status list, where those are looked at.
+    pub(super) async fn check_status(&self, token: &AccessToken) -> Result<(), Rejection> {
+        let issuer = self.issuer(token.issuer());
+        match issuer.and_then(|issuer| issuer.status.as_ref()) {
+            Some(lists) => lists.check(token).await?,
+            None => return Ok(()),
+        }
+        if self.clock.now() >= token.expires_at() {
+            // It ended while the list was fetched.
+            return Err(Cause::TokenExpired.into());
+        }
+        Ok(())
+    }
+
     fn issuer(&self, name: &str) -> Option<&Issuer> {
         self.issuers
             .iter()

@@ -29,6 +29,7 @@ use tokio::sync::watch;
 pub use self::document::{DocumentError, IssuerKey, KeySet};
 use crate::fetch::{FetchError, Fetcher};
 use crate::introspection::IntrospectionConfig;
+use crate::status::StatusConfig;
 
 pub mod document;
 
@@ -54,6 +55,8 @@ pub struct IssuerConfig {
     pub audience: Option<String>,
     /// How it is asked about tokens; `None`: never, and opaque tokens are not its.
     pub introspection: Option<IntrospectionConfig>,
+    /// How its status lists are used.
+    pub status: StatusConfig,
     /// Seconds between two attempts to fetch its keys.
     pub fetch_cooldown: u64,
     /// Seconds after which its keys are fetched again in the background.
@@ -136,6 +139,7 @@ impl IssuerConfig {
             scope_claim: Cow::Borrowed("scope"),
             audience: None,
             introspection: None,
+            status: StatusConfig::default(),
             fetch_cooldown: 30,
             refresh_after: 300,
             max_key_age: 86_400,

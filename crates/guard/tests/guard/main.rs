@@ -12,5 +12,6 @@ mod nonce;
 mod race;
 mod revocation;
 mod signatures;
+mod status_lists;
 mod support;
 mod workloads;

@@ -9,6 +9,7 @@ mod introspection;
 mod make;
 mod proofs;
 mod signatures;
+mod status_lists;
 mod tokens;
 mod workloads;
 
@@ -25,6 +26,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     write(directory, "assertions.json", &assertions::file())?;
     write(directory, "signatures.json", &signatures::file())?;
     write(directory, "introspection.json", &introspection::file())?;
+    write(directory, "status_lists.json", &status_lists::file())?;
     write(directory, "workloads.json", &workloads::file())?;
     write(directory, "certificates.json", &certificates::file())?;
     Ok(())

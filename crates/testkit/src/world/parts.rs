@@ -15,6 +15,9 @@ use keybound_edge::listener::{Bound, Listener, ListenerConfig, ListenerKind};
 use keybound_edge::signals::{FollowConfig, Follower, deliver_events};
 use keybound_edge::spool::{Spool, SpoolConfig};
 use keybound_edge::{Shutdown, ShutdownTrigger};
+use keybound_guard::introspection::{
+    IntrospectionClient, IntrospectionConfig, IntrospectionCredential,
+};
 use keybound_guard::keys::IssuerConfig as TrustedIssuer;
 use keybound_guard::replay::{SharedPlace, StoreAddress};
 use keybound_guard::{Guard, GuardConfig, MethodScopes, NonceRule, NullSink, Route};
@@ -227,6 +230,8 @@ fn issuer_config(setting: &Setting<'_>, secret_client: &(String, String)) -> Iss
     });
     let mut no_grant = client("no-grant", scopes(), &api);
     no_grant.grants = Vec::new();
+    let mut gateway = client("gateway-1", vec!["keybound:gateway".to_owned()], &control);
+    gateway.sight = Sight::Audiences(vec![api.clone()]);
     IssuerConfig {
         url: url(setting.issuer),
         node: "issuer-1".to_owned(),
@@ -240,7 +245,7 @@ fn issuer_config(setting: &Setting<'_>, secret_client: &(String, String)) -> Iss
             client("agent", scopes(), &api),
             client("other", scopes(), &api),
             client("admin", operator, &control),
-            client("gateway-1", vec!["keybound:gateway".to_owned()], &control),
+            gateway,
             with_secret,
             exempt,
             no_grant,
@@ -280,6 +285,20 @@ fn trusted_issuer(setting: &Setting<'_>) -> TrustedIssuer {
     issuer
 }
 
+/// Every token is asked about, by the gateway's own client.
+fn introspection() -> IntrospectionConfig {
+    let gateway = Agent::new("gateway-1");
+    let mut config = IntrospectionConfig::new(IntrospectionClient {
+        id: gateway.id,
+        credential: IntrospectionCredential::PrivateKeyJwt {
+            key: gateway.client_key,
+            kid: None,
+        },
+    });
+    config.jwts = true;
+    config
+}
+
 pub(super) async fn start_control(setting: &Setting<'_>, bound: Bound) -> Part {
     let mut guard = GuardConfig::new("control", vec![trusted_issuer(setting)], [7; 32]);
     guard.replay.first_run = true;
@@ -310,7 +329,9 @@ pub(super) fn start_gateway(setting: &Setting<'_>, bound: Bound, first_run: bool
         setting.clock(),
     )
     .expect("a spool");
-    let mut config = GuardConfig::new("gateway-1", vec![trusted_issuer(setting)], [8; 32]);
+    let mut issuer = trusted_issuer(setting);
+    issuer.introspection = setting.options.introspection.then(introspection);
+    let mut config = GuardConfig::new("gateway-1", vec![issuer], [8; 32]);
     config.replay.capacity = setting.options.replay_capacity;
     config.replay.per_sender = setting.options.replay_per_sender;
     config.replay.first_run = first_run;

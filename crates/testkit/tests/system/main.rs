@@ -4,6 +4,7 @@
 mod client_authentication;
 mod downgrade;
 mod expect;
+mod introspection;
 mod keys_and_fetches;
 mod leakage;
 mod proof_syntax;

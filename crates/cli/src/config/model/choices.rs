@@ -154,6 +154,19 @@ pub(crate) enum OptionalClaim {
     Sub,
 }
 
+/// Whether an issuer's status lists are looked at.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum StatusListName {
+    /// They are not.
+    #[default]
+    Off,
+    /// Where a token names a place in one.
+    Check,
+    /// Always: a token without a place in one is refused.
+    Require,
+}
+
 /// What a route asks of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]

@@ -3,6 +3,7 @@
 mod replay;
 
 use keybound_guard::keys::KeySet;
+use keybound_guard::status::{StatusConfig, StatusRule};
 use keybound_guard::workload::TrustDomainConfig;
 use keybound_proto::binding::{BindingMethod, BindingMethods};
 use keybound_proto::uri::request_target;
@@ -11,7 +12,7 @@ use super::checker::Checker;
 use super::{introspection, workloads};
 use crate::config::model::{
     EnforcementMode, GatewayControlSection, GatewayIssuerSection, GatewaySection, RouteBinding,
-    RouteSection,
+    RouteSection, StatusListName,
 };
 use crate::config::secret::random32;
 use crate::config::settings::{
@@ -179,6 +180,18 @@ fn issuer(
         None => None,
     };
     let origins = checker.origins(&format!("{key}.jwks_origins"), &section.jwks_origins);
+    let status_origins = checker.origins(
+        &format!("{key}.status_list_origins"),
+        &section.status_list_origins,
+    );
+    let status = StatusConfig {
+        rule: match section.status_list {
+            StatusListName::Off => StatusRule::Ignore,
+            StatusListName::Check => StatusRule::Check,
+            StatusListName::Require => StatusRule::Require,
+        },
+        origins: status_origins?,
+    };
     let jwks = match &section.jwks_file {
         Some(file) => Some(key_set(checker, &format!("{key}.jwks_file"), file)?),
         None => None,
@@ -197,6 +210,7 @@ fn issuer(
         audience: section.audience.clone(),
         jwks,
         scope_claim: section.scope_claim.clone(),
+        status,
         introspection,
         jwks_uri,
         jwks_origins: origins?,
