@@ -27,7 +27,7 @@ async fn sc_210_the_binding_survives_the_question() {
     let token = world.token().await;
     let thief = keybound_testkit::Agent::new("thief");
     let proof = world
-        .proof("GET", "/approvals")
+        .proof_of(&thief, "GET", "/approvals")
         .ath(&token)
         .sign(&thief.proof_key);
     let stolen = world.get("/approvals", &token, &[&proof]).await;
