@@ -49,9 +49,32 @@ pub(crate) fn rust_components() -> Vec<Need> {
     vec![component("rustfmt", "fmt"), component("clippy", "clippy")]
 }
 
+/// What the tests of TLS listeners need: certificates made by one program, a client that is another.
+pub(crate) fn certificate_tools() -> Need {
+    let versions: Option<Vec<String>> = [("openssl", "version"), ("curl", "--version")]
+        .iter()
+        .map(|(program, option)| Run::new(program).arguments([*option]).answer())
+        .collect();
+    Need {
+        what: "openssl and curl".to_owned(),
+        state: match versions {
+            Some(_) => Ok("installed".to_owned()),
+            None => Err("not installed".to_owned()),
+        },
+        install: with_root(vec![
+            "apt-get",
+            "install",
+            "--yes",
+            "--no-install-recommends",
+            "openssl",
+            "curl",
+        ]),
+    }
+}
+
 /// What `interop/` needs: Node.js and the packages of its lock file, Python with those of
-/// `peers/requirements.txt` and, where there is a package manager that has it, Apache with mod_oauth2. Tests
-/// whose peer is missing say that they were skipped.
+/// `peers/requirements.txt` and, where there is a package manager that has them, Apache with mod_oauth2,
+/// nginx, HAProxy and Caddy. Tests whose peer is missing say that they were skipped.
 pub(crate) fn interop() -> Vec<Need> {
     let mut needs = vec![node(), npm(), packages(), python(), python_packages()];
     if Run::new("apt-get")
@@ -60,6 +83,7 @@ pub(crate) fn interop() -> Vec<Need> {
         .is_some()
     {
         needs.push(apache());
+        needs.push(terminators());
     }
     needs
 }
@@ -246,6 +270,20 @@ fn apache() -> Need {
     }
 }
 
+/// Debian's packages, unpacked into the project's folder: nothing is installed, no service starts.
+fn terminators() -> Need {
+    let is_there = paths::root().join("interop/.proxies/complete").exists();
+    Need {
+        what: "nginx, HAProxy and Caddy in interop/.proxies".to_owned(),
+        state: if is_there {
+            Ok("unpacked".to_owned())
+        } else {
+            Err("not there".to_owned())
+        },
+        install: vec!["interop/.venv/bin/python", "interop/peers/proxies.py"],
+    }
+}
+
 fn debian_packages() -> Vec<&'static str> {
     with_root(vec!["apt-get", "install", "--yes", "nodejs", "npm"])
 }
@@ -357,7 +395,7 @@ mod tests {
         ] {
             assert!(!stays_inside(outside), "{outside:?}");
         }
-        for needs in [packages(), python(), python_packages()] {
+        for needs in [packages(), python(), python_packages(), terminators()] {
             assert!(stays_inside(&needs.install), "{:?}", needs.install);
         }
         assert!(!stays_inside(&apache().install));

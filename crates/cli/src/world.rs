@@ -6,6 +6,7 @@
 //! bound before anything else is made, so an occupied port is found first.
 
 pub(crate) mod control;
+pub(crate) mod front;
 pub(crate) mod gateway;
 pub(crate) mod issuer;
 pub(crate) mod local;

@@ -4,6 +4,7 @@
 mod alarm;
 mod backoff;
 pub mod body;
+pub mod forwarded_certificate;
 pub mod framing;
 pub mod gateway;
 pub mod listener;

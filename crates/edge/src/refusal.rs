@@ -17,9 +17,10 @@ pub(crate) fn plain(
     rejection: &Rejection,
     request_id: &str,
     detail: ErrorDetail,
+    role: Role,
 ) -> Response<Bytes> {
     let context = AnswerContext {
-        role: Role::ResourceServer,
+        role,
         algorithms: AlgorithmSet::PROOF_DEFAULT,
         resource_metadata: None,
         scope: None,

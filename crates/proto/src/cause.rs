@@ -316,6 +316,10 @@ causes! {
         "use the certificate the token was issued for; after a renewal get a new token; if the owner did, somebody else holds the token";
     CertificateNotYetValid "certificate.not_yet_valid", "RFC 5280 section 4.1.2.5", "the client certificate is not valid yet",
         "check the clocks of the certification authority and of this server";
+    CertificateUntrusted "certificate.untrusted", "RFC 8705 section 2.1", "the client certificate has no valid path to an authority trusted for the client",
+        "send the intermediate certificates as well; check the authorities configured for the client";
+    CertificateHeaderInvalid "certificate_header.invalid", "RFC 9440 section 2", "the TLS terminator's certificate header cannot be read",
+        "compare the terminator's configuration with the profile in `certificate_header`";
     // --- judgement
     IdentityLocked "identity.locked", "Keybound lock", "the identity is locked",
         "ask an operator; `keybound unlock identity` releases it";

@@ -233,6 +233,9 @@ pub struct Event {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EventKind {
+    /// Certificate fields came from peers that are no TLS terminators and were removed unread
+    /// (`count`, and the last `peer`).
+    CertificateHeaderIgnored,
     /// A client was registered (RFC 7591).
     ClientRegistered,
     /// A gateway began to follow the control plane.
@@ -376,7 +379,8 @@ impl Event {
 
 impl EventKind {
     /// Every kind.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
+        Self::CertificateHeaderIgnored,
         Self::ClientRegistered,
         Self::GatewayConnected,
         Self::LockApplied,
@@ -397,6 +401,7 @@ impl EventKind {
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::CertificateHeaderIgnored => "certificate_header_ignored",
             Self::ClientRegistered => "client_registered",
             Self::GatewayConnected => "gateway_connected",
             Self::LockApplied => "lock_applied",

@@ -165,7 +165,8 @@ fn kind(cause: Cause, role: Role) -> Kind {
         | Cause::CertificateExpired
         | Cause::CertificateInvalid
         | Cause::CertificateMismatch
-        | Cause::CertificateNotYetValid => match role {
+        | Cause::CertificateNotYetValid
+        | Cause::CertificateUntrusted => match role {
             Role::AuthorizationServer => Kind::InvalidClient,
             Role::ResourceServer => Kind::InvalidToken,
         },
@@ -301,7 +302,8 @@ fn kind(cause: Cause, role: Role) -> Kind {
         Cause::RegistrationClosed => Kind::Plain(403, "access_denied"),
         Cause::BodyTimeout => Kind::Plain(408, "request_timeout"),
         Cause::BodyTooLarge => Kind::Plain(413, "content_too_large"),
-        Cause::ConnectionHeader
+        Cause::CertificateHeaderInvalid
+        | Cause::ConnectionHeader
         | Cause::Framing
         | Cause::TargetAmbiguous
         | Cause::UpgradeRefused => Kind::InvalidRequest,

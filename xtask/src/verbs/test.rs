@@ -16,6 +16,7 @@ pub(crate) fn run(options: &[String]) -> Result<(), Failure> {
     refuse_unknown(options)?;
     let with_interop = !options.iter().any(|option| option == "--without-interop");
     let mut needs = needs::rust_components();
+    needs.push(needs::certificate_tools());
     if with_interop {
         needs.extend(needs::interop());
         needs.extend(needs::stores());

@@ -101,7 +101,11 @@ pub(crate) fn run(arguments: &DevArguments, context: &Context) -> Outcome {
             data_dir: directory.clone(),
             is_default: arguments.data_dir.is_none(),
         })?;
-        ended(world.run_until(stop.first(context.output), DRAIN).await)
+        ended(
+            world
+                .run_until(stop.first(context.output, || false), DRAIN)
+                .await,
+        )
     })
 }
 

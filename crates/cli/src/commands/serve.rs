@@ -9,7 +9,7 @@ use keybound_proto::wire::ErrorDetail;
 use tracing::level_filters::LevelFilter;
 
 use super::config::{WhichConfig, load};
-use crate::config::settings::Settings;
+use crate::config::settings::{FrontSettings, Settings};
 use crate::config::validate::validate;
 use crate::context::Context;
 use crate::exit::{Exit, codes};
@@ -17,7 +17,7 @@ use crate::failure::{Failure, Outcome};
 use crate::output::{ink, styled};
 use crate::world::sockets::Sockets;
 use crate::world::stop::StopSignals;
-use crate::world::{Manner, World, logging};
+use crate::world::{Manner, World, front, logging};
 
 /// Arguments of `keybound serve`.
 #[derive(Debug, Args)]
@@ -42,6 +42,7 @@ pub(crate) fn run(arguments: &ServeArguments, context: &Context) -> Outcome {
         let stop = StopSignals::listen()?;
         let sockets = Sockets::bind(&settings, ErrorDetail::Minimal).await?;
         let lines = listening(&settings);
+        let tls = settings.tls();
         let manner = Manner {
             error_detail: ErrorDetail::Minimal,
         };
@@ -50,7 +51,13 @@ pub(crate) fn run(arguments: &ServeArguments, context: &Context) -> Outcome {
             context.output.note(line);
         }
         let patience = Duration::from_secs(arguments.drain);
-        ended(world.run_until(stop.first(context.output), patience).await)
+        let stop = stop.first(context.output, move || {
+            for (name, tls) in &tls {
+                front::reload(name, tls);
+            }
+            !tls.is_empty()
+        });
+        ended(world.run_until(stop, patience).await)
     })
 }
 
@@ -66,29 +73,35 @@ pub(crate) fn ended(drained: Drained) -> Outcome {
 }
 
 fn listening(settings: &Settings) -> Vec<String> {
-    let issuer = settings
-        .issuer
-        .as_ref()
-        .map(|issuer| ("issuer", issuer.config.url.to_string(), issuer.listen));
-    let gateway = settings
-        .gateway
-        .as_ref()
-        .map(|gateway| ("gateway", gateway.url.to_string(), gateway.listen));
-    let control = settings
-        .control
-        .as_ref()
-        .map(|control| ("control", control.url.to_string(), control.listen));
-    let management = settings
-        .management
-        .map(|listen| ("management", format!("http://{listen}/readyz"), listen));
-    [issuer, gateway, control, management]
-        .into_iter()
-        .flatten()
-        .map(|(name, url, listen)| {
+    let mut all = Vec::new();
+    let mut front = |name, url: String, front: &FrontSettings| {
+        if let Some(listen) = front.plain {
+            all.push((name, url.clone(), format!("on {listen}")));
+        }
+        if let Some(with) = &front.tls {
+            all.push((name, url, format!("on {} with TLS", with.listen)));
+        }
+    };
+    if let Some(issuer) = &settings.issuer {
+        front("issuer", issuer.config.url.to_string(), &issuer.front);
+    }
+    if let Some(gateway) = &settings.gateway {
+        front("gateway", gateway.url.to_string(), &gateway.front);
+    }
+    if let Some(control) = &settings.control {
+        let listen = control.listen;
+        all.push(("control", control.url.to_string(), format!("on {listen}")));
+    }
+    if let Some(listen) = settings.management {
+        let url = format!("http://{listen}/readyz");
+        all.push(("management", url, format!("on {listen}")));
+    }
+    all.into_iter()
+        .map(|(name, url, place)| {
             let name = styled(ink::BOLD, format_args!("{name:<10}"));
             format!(
                 "{name} {url}  {}",
-                styled(ink::DIM, format_args!("on {listen}"))
+                styled(ink::DIM, format_args!("{place}"))
             )
         })
         .collect()

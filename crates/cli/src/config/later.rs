@@ -48,16 +48,6 @@ const LATER_KEYS: &[LaterKey] = &[
         key: "policy",
         instead: "policies follow in a later release; this one decides by audience and scopes",
     },
-    LaterKey {
-        table: "issuer",
-        key: "tls",
-        instead: "TLS listeners follow in a later release; this one listens on loopback only, behind a proxy that terminates TLS",
-    },
-    LaterKey {
-        table: "gateway",
-        key: "tls",
-        instead: "TLS listeners follow in a later release; this one listens on loopback only, behind a proxy that terminates TLS",
-    },
 ];
 
 const LATER_VALUES: &[LaterValue] = &[

@@ -26,7 +26,7 @@ use std::path::{Path, PathBuf};
 
 use crate::environment::Environment;
 use crate::failure::Failure;
-use model::FileConfig;
+use model::{FileConfig, TlsSection};
 use problem::{Place, Problem};
 use shape::Shape;
 use source::Source;
@@ -142,6 +142,19 @@ impl Loaded {
 
     /// Fills the defaults that follow from other keys.
     fn fill_defaults(&mut self) {
+        let tls = |section: Option<&mut TlsSection>, listen: &str| {
+            if let Some(section) = section {
+                section.listen.get_or_insert_with(|| listen.to_owned());
+            }
+        };
+        tls(
+            self.file.issuer.as_mut().and_then(|one| one.tls.as_mut()),
+            "127.0.0.1:9443",
+        );
+        tls(
+            self.file.gateway.as_mut().and_then(|one| one.tls.as_mut()),
+            "127.0.0.1:9444",
+        );
         let issuer = self.file.issuer.as_ref().map(|issuer| issuer.url.clone());
         if let Some(gateway) = &mut self.file.gateway {
             let audience = format!("{}/", gateway.url.trim_end_matches('/'));

@@ -16,9 +16,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use self::choices::{
-    BindingMethod, ClientAuth, EnforcementMode, Grant, IdentityName, IssuerReplay, OptionalClaim,
-    ProofAlg, RegistrationModeName, ReplayModeName, RouteBinding, RouteReplay, SignalDelivery,
-    SigningAlg, StatusListName, TokenAlg,
+    BindingMethod, CertificateProfileName, ClientAuth, ClientCertificatesName, EnforcementMode,
+    Grant, IdentityName, IssuerReplay, OptionalClaim, ProofAlg, RegistrationModeName,
+    ReplayModeName, RouteBinding, RouteReplay, SignalDelivery, SigningAlg, StatusListName, TokenAlg,
 };
 pub(crate) use self::introspection::{AnswerFormName, IntrospectionMode, IntrospectionSection};
 pub(crate) use self::workloads::{TrustDomainSection, WorkloadProfileName, WorkloadSection};
@@ -65,9 +65,20 @@ pub(crate) struct IssuerSection {
     /// The issuer identifier: the `iss` of tokens and the base of every
     /// endpoint.
     pub url: String,
-    /// Address to listen on; loopback only.
+    /// Address to listen on without TLS, on loopback; `none` where `issuer.tls`
+    /// is the only way in.
     #[serde(default = "issuer_listen")]
     pub listen: String,
+    /// Lets `listen` be an address off loopback, where whoever is on the way
+    /// reads requests and answers.
+    #[serde(default)]
+    pub unsafe_plain_off_loopback: bool,
+    /// A listener with TLS. By default on `127.0.0.1:9443`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<TlsSection>,
+    /// Client certificates that a TLS terminator in front hands on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate_header: Option<CertificateHeaderSection>,
     /// Where proof and assertion identifiers are remembered.
     #[serde(default)]
     pub replay: IssuerReplay,
@@ -102,6 +113,47 @@ pub(crate) struct IssuerSection {
     /// Clients that are not registered at run time.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub client: Vec<ClientSection>,
+}
+
+/// A listener with TLS 1.3 and 1.2. Its files are read again when they change,
+/// and at once on SIGHUP.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct TlsSection {
+    /// Address to listen on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub listen: Option<String>,
+    /// PEM file with the server's certificate, then its chain.
+    pub certificate: String,
+    /// PEM file with the certificate's private key, mode 0600.
+    pub key: String,
+    /// Whether clients are asked for a certificate.
+    #[serde(default)]
+    pub client_certificates: ClientCertificatesName,
+    /// PEM file with the authorities that client certificates must come from.
+    /// Without it the handshake proves possession of the certificate's key and
+    /// nothing else, and what the certificate is good for is judged later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_ca: Option<String>,
+    /// Files with revocation lists, PEM or DER. When there is any, a certificate
+    /// whose status no current list tells is refused.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub client_crl: Vec<String>,
+}
+
+/// Client certificates that a TLS terminator in front hands on in header
+/// fields. From everybody else these fields are removed unread.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CertificateHeaderSection {
+    /// The terminator's form.
+    pub profile: CertificateProfileName,
+    /// Addresses or networks of the terminators, such as `127.0.0.1/32`.
+    pub peers: Vec<String>,
+    /// Takes certificates whose chain the terminator did not verify: possession
+    /// of the key is all that is asked.
+    #[serde(default)]
+    pub unverified: bool,
 }
 
 /// Access tokens.
@@ -222,9 +274,20 @@ pub(crate) struct ClientSection {
 pub(crate) struct GatewaySection {
     /// Public origin: the base of every `htu`.
     pub url: String,
-    /// Address to listen on; loopback only.
+    /// Address to listen on without TLS, on loopback; `none` where `gateway.tls`
+    /// is the only way in.
     #[serde(default = "gateway_listen")]
     pub listen: String,
+    /// Lets `listen` be an address off loopback, where whoever is on the way
+    /// reads tokens, requests and answers.
+    #[serde(default)]
+    pub unsafe_plain_off_loopback: bool,
+    /// A listener with TLS. By default on `127.0.0.1:9444`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<TlsSection>,
+    /// Client certificates that a TLS terminator in front hands on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate_header: Option<CertificateHeaderSection>,
     /// The audience of tokens for this gateway. By default `url` and `/`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resource: Option<String>,

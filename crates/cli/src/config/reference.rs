@@ -190,5 +190,6 @@ JSON Schema this page is made from.
 - **Secrets never stand in the file.** A key ending in `_file` names a file with mode 0600, or a variable holds the secret.
 - **Paths** start from the directory of the file.
 - **Durations** are a whole number and `s`, `m`, `h` or `d`.
-- **Listeners** are on loopback in this release: put a proxy that terminates TLS in front.
+- **Listeners** without TLS are on loopback. `[issuer.tls]` and `[gateway.tls]` listen anywhere; see the
+  [guide](../guides/mutual-tls.md) for TLS and for terminators in front.
 ";

@@ -6,6 +6,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use keybound_edge::forwarded_certificate::CertificateHeaders;
+use keybound_edge::listener::tls::Tls;
 use keybound_guard::introspection::IntrospectionConfig;
 use keybound_guard::keys::KeySet;
 use keybound_guard::replay::SharedPlace;
@@ -47,12 +49,44 @@ pub(crate) struct StoreSettings {
 /// The authorization server.
 #[derive(Debug)]
 pub(crate) struct IssuerSettings {
-    /// Where it listens.
-    pub(crate) listen: SocketAddr,
+    /// Where and how it listens.
+    pub(crate) front: FrontSettings,
     /// What it is told.
     pub(crate) config: IssuerConfig,
     /// Browser origins that are let in.
     pub(crate) cors_origins: Vec<Origin>,
+}
+
+/// The ways into issuer or gateway.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct FrontSettings {
+    /// Without TLS.
+    pub(crate) plain: Option<SocketAddr>,
+    /// Whether `plain` may be off loopback.
+    pub(crate) unsafe_plain_off_loopback: bool,
+    /// With TLS.
+    pub(crate) tls: Option<TlsSettings>,
+    /// Whose certificate fields are believed.
+    pub(crate) certificate_headers: Option<CertificateHeaders>,
+}
+
+/// A listener with TLS.
+#[derive(Debug, Clone)]
+pub(crate) struct TlsSettings {
+    /// Where it listens.
+    pub(crate) listen: SocketAddr,
+    /// Its files, read.
+    pub(crate) tls: Tls,
+}
+
+impl FrontSettings {
+    /// One listener without TLS, on loopback.
+    pub(crate) fn plain(listen: SocketAddr) -> Self {
+        Self {
+            plain: Some(listen),
+            ..Self::default()
+        }
+    }
 }
 
 /// The control plane.
@@ -70,8 +104,8 @@ pub(crate) struct ControlSettings {
 pub(crate) struct GatewaySettings {
     /// Public origin.
     pub(crate) url: Origin,
-    /// Where it listens.
-    pub(crate) listen: SocketAddr,
+    /// Where and how it listens.
+    pub(crate) front: FrontSettings,
     /// The audience of its tokens.
     pub(crate) resource: String,
     /// Where proofs are remembered that several gateways share; `None`: in memory.
@@ -167,6 +201,8 @@ pub(crate) struct RouteSettings {
     pub(crate) own_resource: bool,
     /// Issuers taken; empty: every one.
     pub(crate) issuers: Vec<String>,
+    /// How a caller may show possession.
+    pub(crate) binding_methods: BindingMethods,
     /// Scopes needed, by method.
     pub(crate) scopes: BTreeMap<String, Vec<String>>,
     /// Whether proofs need a nonce.
@@ -179,8 +215,6 @@ pub(crate) struct RouteSettings {
     pub(crate) agents: Vec<Origin>,
     /// Largest request body held until its digest is checked, in bytes.
     pub(crate) max_signed_body_bytes: u64,
-    /// How a caller may show possession.
-    pub(crate) binding_methods: BindingMethods,
     /// Workloads that may present themselves.
     pub(crate) identities: Vec<IdentityRule>,
 }
@@ -188,22 +222,37 @@ pub(crate) struct RouteSettings {
 impl Settings {
     /// Every configured listener with the key that sets it.
     pub(crate) fn listeners(&self) -> Vec<(&'static str, SocketAddr)> {
+        let front = |front: &FrontSettings, plain, tls| {
+            let plain = front.plain.map(|listen| (plain, listen));
+            [plain, front.tls.as_ref().map(|with| (tls, with.listen))]
+        };
         let issuer = self
             .issuer
             .as_ref()
-            .map(|issuer| ("issuer.listen", issuer.listen));
+            .map(|issuer| front(&issuer.front, "issuer.listen", "issuer.tls.listen"));
         let gateway = self
             .gateway
             .as_ref()
-            .map(|gateway| ("gateway.listen", gateway.listen));
+            .map(|gateway| front(&gateway.front, "gateway.listen", "gateway.tls.listen"));
         let control = self
             .control
             .as_ref()
             .map(|control| ("control.listen", control.listen));
         let management = self.management.map(|listen| ("management.listen", listen));
-        [issuer, gateway, control, management]
+        let fronts = [issuer, gateway].into_iter().flatten().flatten();
+        fronts.chain([control, management]).flatten().collect()
+    }
+}
+
+impl Settings {
+    /// Every TLS listener, by the name of its section.
+    pub(crate) fn tls(&self) -> Vec<(&'static str, Tls)> {
+        let of = |front: &FrontSettings| front.tls.as_ref().map(|with| with.tls.clone());
+        let issuer = self.issuer.as_ref().and_then(|issuer| of(&issuer.front));
+        let gateway = self.gateway.as_ref().and_then(|gateway| of(&gateway.front));
+        [("issuer", issuer), ("gateway", gateway)]
             .into_iter()
-            .flatten()
+            .filter_map(|(name, tls)| Some((name, tls?)))
             .collect()
     }
 }
@@ -222,7 +271,7 @@ impl fmt::Debug for GatewaySettings {
         formatter
             .debug_struct("GatewaySettings")
             .field("url", &self.url)
-            .field("listen", &self.listen)
+            .field("front", &self.front)
             .field("resource", &self.resource)
             .field("routes", &self.routes)
             .finish_non_exhaustive()

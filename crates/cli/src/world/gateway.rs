@@ -13,7 +13,8 @@ use keybound_edge::listener::Bound;
 use keybound_edge::signals::{FollowConfig, Follower, deliver_events};
 use keybound_edge::spool::{Spool, SpoolConfig};
 use keybound_guard::{
-    Guard, GuardConfig, IssuerConfig, MethodScopes, NonceRule, ReplayConfig, ReplayMode, Route,
+    EventSink, Guard, GuardConfig, IssuerConfig, MethodScopes, NonceRule, ReplayConfig, ReplayMode,
+    Route,
 };
 use keybound_holder::{ClientAuthentication, Holder, HolderConfig, Timeouts};
 use keybound_proto::jose::{Algorithm, PublicKey, Signer};
@@ -22,7 +23,7 @@ use keybound_proto::token::Leniency;
 use keybound_proto::uri::Origin;
 use keybound_proto::verify::ReplayUse;
 
-use super::{Manner, World};
+use super::{Manner, World, front};
 use crate::config::model::{
     EnforcementMode, IdentityName, OptionalClaim, ReplayModeName, RouteReplay,
 };
@@ -37,7 +38,7 @@ use crate::failure::{Failure, chain};
 pub(super) fn start(
     world: &mut World,
     settings: GatewaySettings,
-    socket: Option<Bound>,
+    sockets: Vec<Bound>,
     manner: Manner,
     clock: &Arc<dyn Clock>,
 ) -> Result<Option<PublicKey>, Failure> {
@@ -61,6 +62,8 @@ pub(super) fn start(
         Arc::new(spool.clone()),
     )
     .map_err(|error| Failure::config(chain(&error)))?;
+    let sink: Arc<dyn EventSink> = Arc::new(spool.clone());
+    front::watch(world, "gateway", &settings.front, (sink, &node), clock);
     let public = assertion_key.as_ref().map(|key| key.public_key().clone());
     let config = gateway_config(&settings, assertion_key, manner);
     let gateway = Gateway::new(config, guard.clone(), Arc::clone(clock))
@@ -89,7 +92,7 @@ pub(super) fn start(
     for route in &settings.routes {
         warn_of_missing_upstream(world, route.upstream.clone(), route.path.clone());
     }
-    if let Some(socket) = socket {
+    for socket in sockets {
         world.serve(socket, gateway.service());
     }
     Ok(public)

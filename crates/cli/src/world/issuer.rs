@@ -6,10 +6,11 @@ use std::time::Duration;
 use keybound_control::Store;
 use keybound_edge::listener::Bound;
 use keybound_edge::management::Check;
+use keybound_guard::EventSink;
 use keybound_issuer::Issuer;
 use keybound_proto::time::Clock;
 
-use super::{Manner, World};
+use super::{Manner, World, front};
 use crate::config::settings::IssuerSettings;
 use crate::failure::{Failure, chain};
 
@@ -18,16 +19,18 @@ pub(super) async fn start(
     world: &mut World,
     settings: IssuerSettings,
     store: Store,
-    socket: Option<Bound>,
+    sockets: Vec<Bound>,
     manner: Manner,
     clock: &Arc<dyn Clock>,
 ) -> Result<(), Failure> {
     let mut config = settings.config;
     config.error_detail = manner.error_detail;
+    let sink: Arc<dyn EventSink> = Arc::new(store.clone());
+    front::watch(world, "issuer", &settings.front, (sink, "issuer-1"), clock);
     let issuer = Issuer::start(config, store, Arc::clone(clock))
         .await
         .map_err(|error| Failure::lifecycle(chain(&error)))?;
-    if let Some(socket) = socket {
+    for socket in sockets {
         world.serve(socket, issuer.router());
     }
     watch(world, &issuer);

@@ -28,7 +28,7 @@ use crate::config::secret::{
     Secret32, make_private_directory, random32, read_secret32, write_private,
 };
 use crate::config::settings::{
-    ControlSettings, GatewayControlSettings, GatewayIssuerSettings, GatewaySettings,
+    ControlSettings, FrontSettings, GatewayControlSettings, GatewayIssuerSettings, GatewaySettings,
     IssuerSettings, RouteSettings, Settings, StoreSettings,
 };
 use crate::failure::{Failure, chain};
@@ -120,7 +120,7 @@ impl Local {
                 key_encryption_key: keys.kek.clone(),
             }),
             issuer: Some(IssuerSettings {
-                listen: addresses.issuer,
+                front: FrontSettings::plain(addresses.issuer),
                 config: issuer(addresses, &keys)?,
                 cors_origins: Vec::new(),
             }),
@@ -272,7 +272,7 @@ fn gateway(
     let key: Arc<dyn Signer> = Arc::<SoftwareKey>::clone(&keys.gateway);
     Ok(GatewaySettings {
         url: origin(&addresses.gateway_url())?,
-        listen: addresses.gateway,
+        front: FrontSettings::plain(addresses.gateway),
         resource: addresses.approvals_resource(),
         replay_mode: ReplayModeName::Strict,
         replay_capacity: 1_000_000,
@@ -340,13 +340,13 @@ fn route(
         resource,
         own_resource: true,
         issuers: Vec::new(),
+        binding_methods: BindingMethods::of(&[BindingMethod::Dpop]),
         scopes: scopes.iter().map(by_method).collect::<BTreeMap<_, _>>(),
         nonce: false,
         replay: RouteReplay::Consume,
         identity: IdentityName::Assertion,
         agents: Vec::new(),
         max_signed_body_bytes: 1024 * 1024,
-        binding_methods: BindingMethods::of(&[BindingMethod::Dpop]),
         identities: Vec::new(),
     })
 }

@@ -6,14 +6,14 @@ use keybound_edge::listener::{BindError, Bound, Listener, ListenerConfig, Listen
 use keybound_proto::uri::Origin;
 use keybound_proto::wire::ErrorDetail;
 
-use crate::config::settings::Settings;
+use crate::config::settings::{FrontSettings, Settings};
 use crate::failure::{Failure, chain};
 
 /// The bound sockets; none of them serves yet.
 #[derive(Debug, Default)]
 pub(crate) struct Sockets {
-    pub(crate) issuer: Option<Bound>,
-    pub(crate) gateway: Option<Bound>,
+    pub(crate) issuer: Vec<Bound>,
+    pub(crate) gateway: Vec<Bound>,
     pub(crate) control: Option<Bound>,
     pub(crate) management: Option<Bound>,
     pub(crate) upstream: Option<Bound>,
@@ -33,15 +33,17 @@ impl Sockets {
         };
         if let Some(issuer) = &settings.issuer {
             let origin = issuer.config.url.origin();
-            let mut config = listener(issuer.listen, ListenerKind::Issuer, origin);
+            let any = SocketAddr::from(([127, 0, 0, 1], 0));
+            let mut config = listener(any, ListenerKind::Issuer, origin);
             config.web_origins.clone_from(&issuer.cors_origins);
-            sockets.issuer = Some(bind(config).await?);
+            sockets.issuer = bind_front(&issuer.front, &config).await?;
         }
         if let Some(gateway) = &settings.gateway {
-            let mut config = listener(gateway.listen, ListenerKind::Gateway, &gateway.url);
+            let any = SocketAddr::from(([127, 0, 0, 1], 0));
+            let mut config = listener(any, ListenerKind::Gateway, &gateway.url);
             config.web_origins.clone_from(&gateway.cors_origins);
             config.limits.body_bytes = gateway.max_body_bytes;
-            sockets.gateway = Some(bind(config).await?);
+            sockets.gateway = bind_front(&gateway.front, &config).await?;
         }
         if let Some(control) = &settings.control {
             let config = listener(control.listen, ListenerKind::Control, &control.url);
@@ -76,6 +78,30 @@ pub(crate) async fn free_ports<const COUNT: usize>() -> Result<[SocketAddr; COUN
         held.push(socket);
     }
     Ok(found)
+}
+
+/// Binds every way into issuer or gateway. What is checked of requests is the same for all.
+async fn bind_front(front: &FrontSettings, common: &ListenerConfig) -> Result<Vec<Bound>, Failure> {
+    let mut bound = Vec::new();
+    if let Some(addr) = front.plain {
+        let mut config = common.clone();
+        config.addr = addr;
+        config.unsafe_plain_off_loopback = front.unsafe_plain_off_loopback;
+        config
+            .certificate_headers
+            .clone_from(&front.certificate_headers);
+        bound.push(bind(config).await?);
+    }
+    if let Some(with) = &front.tls {
+        let mut config = common.clone();
+        config.addr = with.listen;
+        config.tls = Some(with.tls.clone());
+        config
+            .certificate_headers
+            .clone_from(&front.certificate_headers);
+        bound.push(bind(config).await?);
+    }
+    Ok(bound)
 }
 
 async fn bind(config: ListenerConfig) -> Result<Bound, Failure> {

@@ -1,5 +1,6 @@
 //! When to stop: SIGTERM and SIGINT drain, a second one ends at once. SIGHUP
-//! is answered with a word: this release reads its configuration at start only.
+//! reads the files of TLS listeners again; the configuration itself is read at
+//! start only.
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -30,13 +31,18 @@ impl StopSignals {
 
     /// Waits for the first signal to stop. From then on another one ends the
     /// process at once, with 128 and the signal's number.
-    pub(crate) async fn first(mut self, output: Output) {
+    /// `on_hang_up` says whether there was anything to read again.
+    pub(crate) async fn first(mut self, output: Output, on_hang_up: impl Fn() -> bool) {
         loop {
             tokio::select! {
                 _ = self.terminate.recv() => break,
                 _ = self.interrupt.recv() => break,
                 _ = self.hang_up.recv() => {
-                    output.warning("SIGHUP changes nothing: the configuration is read at start; restart to apply changes");
+                    output.warning(if on_hang_up() {
+                        "SIGHUP reads TLS files again; the configuration is read at start: restart to apply changes of it"
+                    } else {
+                        "SIGHUP changes nothing: the configuration is read at start; restart to apply changes"
+                    });
                 }
             }
         }

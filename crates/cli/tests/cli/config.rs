@@ -127,11 +127,6 @@ fn a_feature_of_a_later_release_is_named_as_such() {
             "this release supports `require` and `off`",
         ),
         (
-            "state_dir =",
-            "tls = {}\nstate_dir =",
-            "listens on loopback only",
-        ),
-        (
             "upstream =",
             "binding_methods = [\"httpsig\"]\nupstream =",
             "binds tokens with `dpop`",

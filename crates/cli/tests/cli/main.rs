@@ -8,4 +8,5 @@ mod probe;
 mod program;
 mod proofs;
 mod serve;
+mod tls;
 mod usage;

@@ -9,7 +9,7 @@ const ATTEMPTS: u32 = 1_000;
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// Waits until a management listener answers, and until `/readyz` says `wanted`.
-fn ready(port: u16, wanted: &str) -> String {
+pub(crate) fn ready(port: u16, wanted: &str) -> String {
     let address = format!("127.0.0.1:{port}");
     let mut answer = String::new();
     for _ in 0..ATTEMPTS {

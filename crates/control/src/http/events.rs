@@ -155,7 +155,8 @@ impl Which {
 /// issuer's to say, and nobody else's.
 fn is_of_gateway(kind: EventKind) -> bool {
     match kind {
-        EventKind::GatewayConnected
+        EventKind::CertificateHeaderIgnored
+        | EventKind::GatewayConnected
         | EventKind::LockApplied
         | EventKind::RefusalsAggregated
         | EventKind::ReplayLogLost

@@ -5,6 +5,7 @@
 //! than delivery at once.
 
 use super::{FramingLimits, Violation};
+use crate::forwarded_certificate::is_certificate_field;
 
 /// Longest method; the registered ones are shorter.
 const METHOD_BYTES: usize = 32;
@@ -352,7 +353,9 @@ fn connection(value: &[u8], limits: &FramingLimits) -> Result<(), Violation> {
                 .iter()
                 .any(|name| matches_name(name))
             || starts_with_ignore_case(option, b"x-forwarded-")
-            || starts_with_ignore_case(option, b"x-agent-");
+            || starts_with_ignore_case(option, b"x-agent-")
+            || str::from_utf8(option)
+                .is_ok_and(|name| is_certificate_field(&name.to_ascii_lowercase()));
         if is_protected {
             return Err(Violation::Connection);
         }

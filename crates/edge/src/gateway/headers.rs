@@ -10,6 +10,8 @@ use std::net::SocketAddr;
 use http::header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderMap, HeaderName, HeaderValue};
 use keybound_proto::uri::Origin;
 
+use crate::forwarded_certificate::is_certificate_field;
+
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
@@ -32,6 +34,7 @@ pub(super) fn strip_request(
         let text = name.as_str();
         let goes = is_for_one_hop(text)
             || is_the_gateways(text)
+            || is_certificate_field(text)
             || (is_credential(text) && !keeps_credentials)
             || identity_fields.contains(name);
         if goes {
@@ -118,7 +121,6 @@ fn is_the_gateways(name: &str) -> bool {
     match name.as_bytes().first() {
         Some(b'x') => {
             name.starts_with("x-forwarded-")
-                || name.starts_with("x-ssl-client-")
                 || matches!(
                     name,
                     "x-forwarded"
@@ -136,7 +138,6 @@ fn is_the_gateways(name: &str) -> bool {
         }
         Some(b'k') => name.starts_with("keybound-"),
         Some(b'f') => name == "forwarded",
-        Some(b'c') => matches!(name, "client-cert" | "client-cert-chain"),
         _ => false,
     }
 }

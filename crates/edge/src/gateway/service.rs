@@ -24,6 +24,7 @@ use keybound_proto::signature::agent::VerifiedAgent;
 use keybound_proto::signature::{ExpectedDigest, SignedRequest};
 use keybound_proto::uri::{Htu, request_target};
 use keybound_proto::verify::{HeaderField, Message, Permitted, Presented, RouteOff};
+use keybound_proto::wire::Role;
 use tower_service::Service;
 
 use super::cors::Cors;
@@ -296,7 +297,13 @@ impl Inner {
             cause = rejection.cause().id(),
             "{rejection}"
         );
-        refusal::plain(rejection, facts.request_id(), self.error_detail).map(GatewayBody::own)
+        refusal::plain(
+            rejection,
+            facts.request_id(),
+            self.error_detail,
+            Role::ResourceServer,
+        )
+        .map(GatewayBody::own)
     }
 
     fn refuse_on(

@@ -111,7 +111,7 @@ impl Accepting {
                 let listener = self.shared.kind.name();
                 tracing::warn!(listener, "too many connections; further ones are refused");
             }
-            refuse(&stream);
+            self.turn_away(&stream);
             return;
         }
         self.is_crowded = false;
@@ -123,6 +123,7 @@ impl Accepting {
             shared: Arc::clone(&self.shared),
             state: Arc::clone(&state),
             peer,
+            session: None,
         };
         let task = self.tasks.spawn(connection.run(stream));
         self.states.insert(task.id(), state);
@@ -149,11 +150,19 @@ impl Accepting {
         }
         if self.reserve.take().is_some() {
             if let Ok(Ok((stream, _))) = tokio::time::timeout(BACKOFF, socket.accept()).await {
-                refuse(&stream);
+                self.turn_away(&stream);
             }
             self.reserve = reserve();
         }
         tokio::time::sleep(BACKOFF).await;
+    }
+
+    /// Tells a connection that is one too many, as far as its send buffer takes it, and closes
+    /// it. Over TLS there are no words before the handshake.
+    fn turn_away(&self, stream: &TcpStream) {
+        if self.shared.tls.is_none() {
+            let _ = stream.try_write(TOO_MANY);
+        }
     }
 
     async fn drain(mut self, deadline: Instant) -> Drained {
@@ -181,11 +190,6 @@ fn is_of_one_connection(error: &io::Error) -> bool {
             | io::ErrorKind::ConnectionRefused
             | io::ErrorKind::Interrupted
     )
-}
-
-/// Tells a connection that is one too many, as far as its send buffer takes it, and closes it.
-fn refuse(stream: &TcpStream) {
-    let _ = stream.try_write(TOO_MANY);
 }
 
 fn reserve() -> Option<File> {

@@ -1,5 +1,7 @@
 //! What is checked on every request before any service sees it.
 
+use std::borrow::Cow;
+
 use http::header::{HOST, ORIGIN};
 use http::{HeaderMap, Method, Request, Version};
 use keybound_proto::cause::Cause;
@@ -34,18 +36,19 @@ impl Admission {
         }
     }
 
-    /// Admits a request or says why not.
-    pub(super) fn admit<B>(&self, request: &Request<B>) -> Result<(), Rejection> {
+    /// Admits a request, with the host it names, or says why not.
+    pub(super) fn admit<'r, B>(&self, request: &'r Request<B>) -> Result<Cow<'r, str>, Rejection> {
         check_reserved_method(request.method())?;
         if request.version() == Version::HTTP_2 {
             check_http2(request)?;
         }
-        self.check_host(request)?;
-        self.check_web_origin(request.headers())
+        let authority = self.check_host(request)?;
+        self.check_web_origin(request.headers())?;
+        Ok(String::from_utf8_lossy(without_port(authority)))
     }
 
     /// The one authority a request names, in its target, its `Host` or both, must be ours.
-    fn check_host<B>(&self, request: &Request<B>) -> Result<(), Rejection> {
+    fn check_host<'r, B>(&self, request: &'r Request<B>) -> Result<&'r [u8], Rejection> {
         let mut hosts = request.headers().get_all(HOST).iter();
         let host = hosts.next().map(http::HeaderValue::as_bytes);
         if hosts.next().is_some() {
@@ -67,7 +70,7 @@ impl Admission {
             .iter()
             .any(|ours| named.eq_ignore_ascii_case(ours.as_bytes()))
         {
-            return Ok(());
+            return Ok(named);
         }
         let shown = String::from_utf8_lossy(named);
         Err(Rejection::new(Cause::HostMisdirected)
@@ -88,6 +91,17 @@ impl Admission {
             }
         }
         Ok(())
+    }
+}
+
+/// The host of an authority that is one of ours.
+fn without_port(authority: &[u8]) -> &[u8] {
+    let is_port = |text: &[u8]| text.iter().all(u8::is_ascii_digit);
+    match authority.iter().rposition(|byte| *byte == b':') {
+        Some(colon) if is_port(authority.get(colon + 1..).unwrap_or_default()) => {
+            authority.get(..colon).unwrap_or_default()
+        }
+        _ => authority,
     }
 }
 

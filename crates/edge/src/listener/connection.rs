@@ -7,18 +7,22 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderName, Request, Response};
+use http::header::{CONNECTION, HeaderValue};
+use http::{HeaderMap, HeaderName, Request, Response, Version};
 use http_body::Body;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use keybound_proto::rejection::Rejection;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tower_service::Service;
 
+use super::tls::Session;
 use super::{PeerAddress, RequestId, Shared};
 use crate::body::{AnswerBody, BoxError, RequestBody};
-use crate::framing::{ConnectionState, Framed, Protocol};
+use crate::forwarded_certificate::{self, ForwardedCertificate};
+use crate::framing::{ConnectionState, Framed, FramingLimits, Protocol};
 use crate::refusal;
 
 /// The header that carries the request id to services and back to clients.
@@ -31,6 +35,8 @@ pub(super) struct Connection<S> {
     pub(super) shared: Arc<Shared>,
     pub(super) state: Arc<ConnectionState>,
     pub(super) peer: SocketAddr,
+    /// The TLS handshake, once there was one.
+    pub(super) session: Option<Session>,
 }
 
 impl<S, B> Connection<S>
@@ -44,13 +50,39 @@ where
     B::Error: Into<BoxError>,
 {
     /// Serves the connection to its end.
-    pub(super) async fn run(self, stream: TcpStream) {
+    pub(super) async fn run(mut self, stream: TcpStream) {
+        let Some(tls) = &self.shared.tls else {
+            let framing = Arc::clone(&self.shared.framing);
+            return self.speak(stream, framing).await;
+        };
+        let limit = self.shared.limits.handshake;
+        let Some((stream, session)) = tls.accept(stream, &self.state, limit).await else {
+            return;
+        };
+        // ALPN decides; a preface without it is no request (RFC 9113 section 3.3).
+        let framing = if session.speaks_http2() {
+            Arc::clone(&self.shared.framing_http2)
+        } else {
+            Arc::clone(&self.shared.framing)
+        };
+        self.session = Some(session);
+        self.speak(stream, framing).await;
+    }
+
+    async fn speak<I>(self, stream: I, framing: Arc<FramingLimits>)
+    where
+        I: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
         let state = Arc::clone(&self.state);
-        let framing = Arc::clone(&self.shared.framing);
         let mut io = Framed::new(stream, framing, Arc::clone(&state));
         let Ok(protocol) = io.detect().await else {
             return;
         };
+        let agreed_on_http2 = self.session.as_ref().is_some_and(Session::speaks_http2);
+        if agreed_on_http2 && protocol == Protocol::Http1 {
+            tracing::debug!("the client agreed on HTTP/2 and speaks something else");
+            return;
+        }
         let streams = self.shared.limits.http2_streams;
         let head_bytes = self.shared.framing.head_bytes;
         let fields = self.shared.framing.fields;
@@ -97,7 +129,9 @@ where
     ) -> impl Future<Output = Result<Response<AnswerBody<B>>, Infallible>> + Send + use<S, B> {
         let in_flight = self.state.enter();
         let id = self.shared.request_ids.next();
+        let version = request.version();
         let admitted = self.admit(request, &id);
+        let is_over = self.state.is_draining();
         let shared = Arc::clone(&self.shared);
         let mut service = self.service.clone();
         async move {
@@ -107,7 +141,7 @@ where
                     let Ok(response) = service.call(request).await;
                     response.map(AnswerBody::service)
                 }
-                Err(rejection) => shared.refuse(&rejection, &id),
+                Err(rejection) => shared.refuse(&rejection, &id, is_over, version),
             };
             response.headers_mut().insert(REQUEST_ID, id.0);
             Ok(response.map(|body| body.counted(in_flight)))
@@ -116,11 +150,19 @@ where
 
     fn admit(
         &self,
-        request: Request<Incoming>,
+        mut request: Request<Incoming>,
         id: &RequestId,
     ) -> Result<Request<RequestBody>, Rejection> {
-        self.shared.admission.admit(&request)?;
+        let host = self.shared.admission.admit(&request)?;
+        if let Some(session) = &self.session {
+            session.check_host(&host)?;
+            // SECURITY: a connection may outlive its certificate; this one ends with it.
+            session
+                .check_certificate()
+                .inspect_err(|_| self.state.drain())?;
+        }
         let limit = self.shared.limits.body_bytes;
+        let forwarded = self.forwarded_certificate(request.headers_mut())?;
         let mut request = request.map(|body| RequestBody::new(body, limit));
         request
             .body()
@@ -131,19 +173,67 @@ where
         extensions.insert(id.clone());
         extensions.insert(PeerAddress(self.peer));
         extensions.insert(axum::extract::ConnectInfo(self.peer));
+        if let Some(session) = &self.session {
+            extensions.insert(session.peer().clone());
+        }
+        // SECURITY: a terminator's own certificate is never its clients'.
+        match forwarded {
+            Some(ForwardedCertificate::Whole(certificate)) => {
+                extensions.insert(certificate);
+            }
+            Some(ForwardedCertificate::Thumbprint(thumbprint)) => {
+                extensions.insert(thumbprint);
+            }
+            Some(ForwardedCertificate::Absent) => {}
+            None => {
+                let own = self
+                    .session
+                    .as_ref()
+                    .and_then(|one| one.peer().certificate());
+                if let Some(certificate) = own {
+                    extensions.insert(certificate.clone());
+                }
+            }
+        }
         Ok(request)
+    }
+
+    /// Takes the certificate fields out of a request: no service sees any.
+    fn forwarded_certificate(
+        &self,
+        headers: &mut HeaderMap,
+    ) -> Result<Option<ForwardedCertificate>, Rejection> {
+        match &self.shared.certificate_headers {
+            Some(policy) => policy.take(headers, self.peer),
+            None => {
+                forwarded_certificate::strip(headers);
+                Ok(None)
+            }
+        }
     }
 }
 
 impl Shared {
-    fn refuse<B>(&self, rejection: &Rejection, id: &RequestId) -> Response<AnswerBody<B>> {
+    fn refuse<B>(
+        &self,
+        rejection: &Rejection,
+        id: &RequestId,
+        is_over: bool,
+        version: Version,
+    ) -> Response<AnswerBody<B>> {
         tracing::debug!(
             listener = self.kind.name(),
             request_id = id.as_str(),
             cause = rejection.cause().id(),
             "{rejection}"
         );
-        refusal::plain(rejection, id.as_str(), self.error_detail).map(AnswerBody::refusal)
+        let mut response = refusal::plain(rejection, id.as_str(), self.error_detail, self.role());
+        if is_over && version < Version::HTTP_2 {
+            response
+                .headers_mut()
+                .insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        response.map(AnswerBody::refusal)
     }
 }
 

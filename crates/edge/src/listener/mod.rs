@@ -1,32 +1,41 @@
 //! Listening sockets for every role: framing, admission, limits and drain around any
 //! `tower` service, an [`axum::Router`] included.
 //!
-//! A listener accepts HTTP/1.1 through [`crate::framing`] and, where switched on, HTTP/2 by
-//! prior knowledge (RFC 9113 section 3.3). It refuses to bind off loopback: this release has
-//! no TLS. A request for a host that is not configured gets 421 (RFC 9110 section 15.5.20); a
+//! A listener accepts HTTP/1.1 through [`crate::framing`] and, where switched on, HTTP/2: by
+//! ALPN over TLS, by prior knowledge without (RFC 9113 section 3.3). What is checked, and in
+//! which order, is the same for every listener and protocol. Without TLS (see [`tls`]) it binds
+//! loopback addresses only, unless it is told otherwise by a name that says so. A request for a host that is not configured gets 421 (RFC 9110 section 15.5.20); a
 //! web page of a foreign origin gets 403, so that a browser on the same machine is no way in
 //! (DNS rebinding, loopback cross-site requests).
 //!
 //! What a service finds on each request: the extensions [`RequestId`], [`PeerAddress`] and
-//! axum's `ConnectInfo<SocketAddr>`, and the header `x-request-id`, which replaces whatever
+//! axum's `ConnectInfo<SocketAddr>`; over TLS [`tls::TlsPeer`]; where the client has a
+//! certificate, by its handshake or by the word of a terminator
+//! ([`forwarded_certificate`](crate::forwarded_certificate)), a
+//! [`PeerCertificate`](keybound_proto::certificate::PeerCertificate) or, where no more is known,
+//! a [`CertificateThumbprint`](keybound_proto::certificate::CertificateThumbprint); and the header `x-request-id`, which replaces whatever
 //! the client sent. The answer carries the same `x-request-id`.
 //!
-//! Not here: TLS, process signals, and anything about credentials.
+//! Not here: process signals, and anything about tokens.
 
 mod accept;
 mod admission;
 mod connection;
+pub mod tls;
 
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use keybound_proto::uri::Origin;
-use keybound_proto::wire::ErrorDetail;
+use keybound_proto::wire::{ErrorDetail, Role};
 use tokio::net::TcpListener;
 
 pub use self::accept::Serve;
 use self::admission::Admission;
+use self::tls::Tls;
+use crate::forwarded_certificate::CertificateHeaders;
 use crate::framing::FramingLimits;
 
 /// Which part of the product listens. Names the listener in messages.
@@ -80,6 +89,8 @@ pub struct ListenerLimits {
     pub http2_streams: u32,
     /// Bounds and timers of HTTP/1 framing. `framing.http2` is overruled by the listener's.
     pub framing: FramingLimits,
+    /// How long a TLS handshake may take from the first byte of the connection to its last.
+    pub handshake: Duration,
 }
 
 impl Default for ListenerLimits {
@@ -89,6 +100,7 @@ impl Default for ListenerLimits {
             body_bytes: 1024 * 1024,
             http2_streams: 100,
             framing: FramingLimits::default(),
+            handshake: Duration::from_secs(10),
         }
     }
 }
@@ -96,15 +108,23 @@ impl Default for ListenerLimits {
 /// What a listener is told.
 #[derive(Debug, Clone)]
 pub struct ListenerConfig {
-    /// Where to listen. Must be a loopback address; port 0 picks a free one.
+    /// Where to listen. Without TLS a loopback address; port 0 picks a free one.
     pub addr: SocketAddr,
+    /// TLS; `None` listens without.
+    pub tls: Option<Tls>,
+    /// Whose certificate fields are believed, and in which form; `None` believes nobody.
+    pub certificate_headers: Option<CertificateHeaders>,
+    /// Lets a listener without TLS bind an address off loopback, where tokens and proofs travel
+    /// readable.
+    pub unsafe_plain_off_loopback: bool,
     /// Who listens.
     pub kind: ListenerKind,
     /// Public origins: the only hosts served, and the only web origins let in.
     pub origins: Vec<Origin>,
     /// Further web origins whose pages may send requests (for CORS).
     pub web_origins: Vec<Origin>,
-    /// Whether HTTP/2 by prior knowledge is served.
+    /// Whether HTTP/2 by prior knowledge is served without TLS; with TLS,
+    /// [`TlsConfig::http2`](tls::TlsConfig::http2) says.
     pub http2: bool,
     /// How much refusals explain to the caller.
     pub error_detail: ErrorDetail,
@@ -118,6 +138,9 @@ impl ListenerConfig {
     pub fn new(addr: SocketAddr, kind: ListenerKind, origins: Vec<Origin>) -> Self {
         Self {
             addr,
+            tls: None,
+            certificate_headers: None,
+            unsafe_plain_off_loopback: false,
             kind,
             origins,
             web_origins: Vec::new(),
@@ -144,7 +167,7 @@ pub enum BindError {
     },
     /// The address is not on loopback.
     #[error(
-        "the {} will not listen on `{addr}`: without TLS only loopback addresses are served; use `127.0.0.1:{}` and put a TLS terminator on this machine in front",
+        "the {} will not listen on `{addr}`: without TLS only loopback addresses are served; use `127.0.0.1:{}`, or serve TLS there (`[gateway.tls]`, `[issuer.tls]`)",
         kind.name(), addr.port()
     )]
     NotLoopback {
@@ -178,7 +201,8 @@ impl Listener {
     /// [`BindError`], which names the address and how to choose another.
     pub async fn bind(config: ListenerConfig) -> Result<Bound, BindError> {
         let (addr, kind) = (config.addr, config.kind);
-        if !addr.ip().to_canonical().is_loopback() {
+        let is_private = addr.ip().to_canonical().is_loopback() || config.tls.is_some();
+        if !is_private && !config.unsafe_plain_off_loopback {
             return Err(BindError::NotLoopback { addr, kind });
         }
         let socket = TcpListener::bind(addr)
@@ -224,13 +248,18 @@ impl Bound {
     fn into_parts(self) -> (TcpListener, Shared) {
         let Self { socket, config, .. } = self;
         let mut framing = config.limits.framing.clone();
-        framing.http2 = config.http2;
+        framing.http2 = config.http2 && config.tls.is_none();
+        let mut framing_http2 = framing.clone();
+        framing_http2.http2 = true;
         let shared = Shared {
             admission: Admission::new(&config.origins, &config.web_origins),
             request_ids: RequestIds::new(),
             error_detail: config.error_detail,
             kind: config.kind,
             framing: Arc::new(framing),
+            framing_http2: Arc::new(framing_http2),
+            tls: config.tls,
+            certificate_headers: config.certificate_headers,
             limits: config.limits,
         };
         (socket, shared)
@@ -261,7 +290,24 @@ struct Shared {
     error_detail: ErrorDetail,
     kind: ListenerKind,
     framing: Arc<FramingLimits>,
+    /// The same for TLS connections that agreed on HTTP/2.
+    framing_http2: Arc<FramingLimits>,
+    tls: Option<Tls>,
+    certificate_headers: Option<CertificateHeaders>,
     limits: ListenerLimits,
+}
+
+impl Shared {
+    /// Whose words refusals speak.
+    fn role(&self) -> Role {
+        match self.kind {
+            ListenerKind::Issuer => Role::AuthorizationServer,
+            ListenerKind::Control
+            | ListenerKind::DemoUpstream
+            | ListenerKind::Gateway
+            | ListenerKind::Management => Role::ResourceServer,
+        }
+    }
 }
 
 /// Makes request ids: a random number per listener and a count.

@@ -12,6 +12,7 @@ mod listener;
 mod passage;
 mod signatures;
 mod streams;
+mod tls;
 mod upstream;
 mod workloads;
 mod world;

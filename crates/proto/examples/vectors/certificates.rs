@@ -1,6 +1,7 @@
 //! Vectors about client certificates (RFC 8705, RFC 5280): what is read, and when it is in force.
 
 use keybound_proto::base64url;
+use keybound_proto::certificate::CertificateThumbprint;
 use rcgen::string::Ia5String;
 use rcgen::{
     CertificateParams, CustomExtension, DistinguishedName, DnType, DnValue, KeyPair, PKCS_ED25519,
@@ -44,6 +45,21 @@ pub(crate) fn named(common_name: &str) -> CertificateParams {
 pub(crate) fn der(params: &CertificateParams) -> Vec<u8> {
     let certificate = params.self_signed(&pair()).expect("a certificate");
     certificate.der().to_vec()
+}
+
+/// A good certificate of this name, and its thumbprint.
+pub(crate) fn certificate_of(common_name: &str) -> (Vec<u8>, String) {
+    let der = der(&named(common_name));
+    let thumbprint = CertificateThumbprint::of(&der).to_string();
+    (der, thumbprint)
+}
+
+/// A certificate that is past its validity.
+pub(crate) fn in_the_past() -> Vec<u8> {
+    let mut params = named("batch");
+    params.not_before = rcgen::date_time_ymd(2026, 1, 14);
+    params.not_after = rcgen::date_time_ymd(2026, 1, 16);
+    der(&params)
 }
 
 fn vector(id: &str, comment: &str, expect: &str, certificate: &[u8]) -> Value {

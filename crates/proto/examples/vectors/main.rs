@@ -4,6 +4,7 @@
 //! every time and the committed files can be compared with what this program writes.
 
 mod assertions;
+mod certificate_headers;
 mod certificates;
 mod introspection;
 mod make;
@@ -29,6 +30,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     write(directory, "status_lists.json", &status_lists::file())?;
     write(directory, "workloads.json", &workloads::file())?;
     write(directory, "certificates.json", &certificates::file())?;
+    write(
+        directory,
+        "certificate_headers.json",
+        &certificate_headers::file(),
+    )?;
     Ok(())
 }
 

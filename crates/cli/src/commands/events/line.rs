@@ -39,6 +39,9 @@ impl EventLine {
         let cause = self.text("cause");
         match (kind, cause) {
             ("refusals_aggregated", Some(cause)) => format!("{count} requests refused: {cause}"),
+            ("certificate_header_ignored", _) => {
+                format!("{count} requests with certificate fields from no terminator")
+            }
             (_, Some(cause)) => format!("{}: {cause}", kind.replace('_', " ")),
             ("lock_applied", None) => {
                 let what = if self.text("reason") == Some("released") {

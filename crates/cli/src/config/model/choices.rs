@@ -191,3 +191,44 @@ pub(crate) enum IdentityName {
     /// Nothing.
     None,
 }
+
+/// Whether clients of a TLS listener are asked for a certificate.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum ClientCertificatesName {
+    /// They are not asked.
+    #[default]
+    None,
+    /// They are asked and may have none.
+    Optional,
+    /// The handshake fails without one.
+    Required,
+}
+
+/// The form in which a TLS terminator hands certificates on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum CertificateProfileName {
+    /// AWS Application Load Balancer, mutual TLS passthrough.
+    AwsAlbPassthrough,
+    /// AWS Application Load Balancer, mutual TLS verify.
+    AwsAlbVerify,
+    /// AWS CloudFront: the hash alone.
+    #[serde(rename = "aws-cloudfront")]
+    AwsCloudFront,
+    /// Caddy with RFC 9440 fields.
+    Caddy,
+    /// Cloudflare with RFC 9440 fields and its verdicts.
+    Cloudflare,
+    /// Envoy: the last element of `X-Forwarded-Client-Cert`.
+    Envoy,
+    /// HAProxy with RFC 9440 fields.
+    #[serde(rename = "haproxy")]
+    HaProxy,
+    /// nginx or Apache httpd: `X-Ssl-Client-Escaped-Cert`, `X-Ssl-Client-Verify`.
+    Nginx,
+    /// `Client-Cert` and `Client-Cert-Chain`.
+    Rfc9440,
+    /// Traefik: `X-Forwarded-Tls-Client-Cert`.
+    Traefik,
+}

@@ -57,27 +57,33 @@ impl<'a> Checker<'a> {
         self.warnings.push(problem);
     }
 
-    /// An address to listen on. This release listens on loopback only.
+    /// An address to listen on without TLS: loopback only.
     pub(super) fn listen(&mut self, key: &str, text: &str) -> Option<SocketAddr> {
+        let address = self.address(key, text)?;
+        if !address.ip().to_canonical().is_loopback() {
+            let message = format!("`{key}` would listen off loopback without TLS (`{text}`)");
+            let help = "listen on 127.0.0.1; issuer and gateway serve TLS off loopback with `[issuer.tls]` and `[gateway.tls]`";
+            self.problem(key, message, Some(help));
+            return None;
+        }
+        Some(address)
+    }
+
+    /// An address and a port.
+    pub(super) fn address(&mut self, key: &str, text: &str) -> Option<SocketAddr> {
         let spelled = text
             .strip_prefix("localhost:")
             .map(|port| format!("127.0.0.1:{port}"));
-        let Ok(address) = spelled.as_deref().unwrap_or(text).parse::<SocketAddr>() else {
+        let parsed = spelled.as_deref().unwrap_or(text).parse::<SocketAddr>();
+        if parsed.is_err() {
             let message = format!("`{key}` takes an address and a port, not `{text}`");
             self.problem(
                 key,
                 message,
                 Some("write it like `127.0.0.1:9400` or `[::1]:9400`"),
             );
-            return None;
-        };
-        if !address.ip().is_loopback() {
-            let message = format!("`{key}` would listen off loopback (`{text}`)");
-            let help = "this release has no TLS listener: listen on 127.0.0.1 behind a proxy that terminates TLS";
-            self.problem(key, message, Some(help));
-            return None;
         }
-        Some(address)
+        parsed.ok()
     }
 
     /// An absolute URL: `https`, or `http` on loopback.

@@ -9,7 +9,7 @@ use keybound_proto::binding::{BindingMethod, BindingMethods};
 use keybound_proto::uri::request_target;
 
 use super::checker::Checker;
-use super::{introspection, workloads};
+use super::{front, introspection, workloads};
 use crate::config::model::{
     EnforcementMode, GatewayControlSection, GatewayIssuerSection, GatewaySection, RouteBinding,
     RouteSection, StatusListName,
@@ -25,7 +25,16 @@ pub(super) fn check(
     section: &GatewaySection,
 ) -> Option<GatewaySettings> {
     let url = checker.origin("gateway.url", &section.url);
-    let listen = checker.listen("gateway.listen", &section.listen);
+    let front = front::check(
+        checker,
+        "gateway",
+        &front::Sections {
+            listen: &section.listen,
+            unsafe_plain_off_loopback: section.unsafe_plain_off_loopback,
+            tls: section.tls.as_ref(),
+            certificate_header: section.certificate_header.as_ref(),
+        },
+    );
     let resource = checker.resource(
         "gateway.resource",
         section.resource.as_deref().unwrap_or_default(),
@@ -71,7 +80,7 @@ pub(super) fn check(
     }
     Some(GatewaySettings {
         url: url?,
-        listen: listen?,
+        front: front?,
         resource: resource?,
         replay_mode: section.replay_mode,
         replay_capacity: usize::try_from(section.replay_capacity).ok()?,
@@ -303,13 +312,13 @@ fn route(
         resource: resource?,
         own_resource: section.resource.is_some(),
         issuers: section.issuers.clone(),
+        binding_methods: binding_methods(&section.binding_methods),
         scopes: section.scopes.clone(),
         nonce: section.nonce,
         replay: section.replay,
         identity: section.identity,
         agents: agents?,
         max_signed_body_bytes: section.max_signed_body_bytes.into(),
-        binding_methods: binding_methods(&section.binding_methods),
         identities: identities?,
     })
 }

@@ -8,6 +8,7 @@ use keybound_issuer::config::{
 use keybound_proto::jose::Algorithm;
 
 use super::checker::Checker;
+use super::front;
 use crate::config::model::{
     ClientAuth, ClientSection, Grant, IssuerSection, RegistrationModeName, RegistrationSection,
     SigningAlg,
@@ -22,7 +23,16 @@ pub(crate) const CONTROL_SCOPES: [&str; 3] =
 
 pub(super) fn check(checker: &mut Checker<'_>, section: &IssuerSection) -> Option<IssuerSettings> {
     let url = checker.url("issuer.url", &section.url);
-    let listen = checker.listen("issuer.listen", &section.listen);
+    let front = front::check(
+        checker,
+        "issuer",
+        &front::Sections {
+            listen: &section.listen,
+            unsafe_plain_off_loopback: section.unsafe_plain_off_loopback,
+            tls: section.tls.as_ref(),
+            certificate_header: section.certificate_header.as_ref(),
+        },
+    );
     let access_ttl = checker.duration(
         "issuer.tokens.access_ttl",
         &section.tokens.access_ttl,
@@ -36,7 +46,7 @@ pub(super) fn check(checker: &mut Checker<'_>, section: &IssuerSection) -> Optio
     let clients = clients(checker, section);
     let cors_origins = checker.origins("issuer.cors_origins", &section.cors_origins);
     Some(IssuerSettings {
-        listen: listen?,
+        front: front?,
         config: IssuerConfig {
             url: url?,
             node: "issuer-1".to_owned(),
