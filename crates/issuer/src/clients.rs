@@ -10,11 +10,13 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use keybound_control::{ClientCredential, ClientRecord, ClientSource, Store};
 use keybound_proto::cause::Cause;
+use keybound_proto::certificate::{ClientName, RegisteredCertificates, TrustAnchors};
 use keybound_proto::jose::AlgorithmSet;
 use keybound_proto::json::Object;
 use keybound_proto::rejection::Rejection;
+use keybound_proto::token::CertificateRenewal;
 
-use crate::flow::client::{Binding, Client, Credential, GrantType, Sight};
+use crate::flow::client::{Binding, CertificateUse, Client, Credential, GrantType, Sight};
 use crate::flow::keys::ClientKeys;
 use crate::flow::scope::Scopes;
 use crate::flow::secret::SecretDigest;
@@ -28,6 +30,8 @@ pub(crate) struct Clients {
     configured: HashMap<String, Arc<Client>>,
     store: Store,
     algorithms: AlgorithmSet,
+    /// Who may vouch for registered clients.
+    anchors: Option<Arc<TrustAnchors>>,
     parsed: RwLock<HashMap<String, Parsed>>,
 }
 
@@ -38,7 +42,12 @@ struct Parsed {
 }
 
 impl Clients {
-    pub(crate) fn new(configured: Vec<Client>, store: Store, algorithms: AlgorithmSet) -> Self {
+    pub(crate) fn new(
+        configured: Vec<Client>,
+        store: Store,
+        algorithms: AlgorithmSet,
+        anchors: Option<Arc<TrustAnchors>>,
+    ) -> Self {
         let configured = configured
             .into_iter()
             .map(|client| (client.id.clone(), Arc::new(client)))
@@ -47,6 +56,7 @@ impl Clients {
             configured,
             store,
             algorithms,
+            anchors,
             parsed: RwLock::default(),
         }
     }
@@ -111,6 +121,18 @@ impl Clients {
                 .and_then(|jwks| ClientKeys::read(&jwks, self.algorithms).ok())
                 .map(Credential::Keys)
                 .ok_or_else(|| unusable("keys"))?,
+            ClientCredential::SelfSignedTlsClientAuth { jwks } => Object::parse(jwks.as_bytes())
+                .ok()
+                .and_then(|jwks| RegisteredCertificates::read(&jwks).ok())
+                .map(Credential::SelfSigned)
+                .ok_or_else(|| unusable("certificates"))?,
+            ClientCredential::TlsClientAuth { member, value } => Credential::Certificate {
+                name: ClientName::read(member, value).map_err(|_| unusable("name"))?,
+                anchors: self
+                    .anchors
+                    .clone()
+                    .ok_or_else(|| unusable("authorities"))?,
+            },
         };
         let scopes = record.scopes.iter().map(String::as_str);
         Ok(Client {
@@ -127,6 +149,11 @@ impl Clients {
             // A registered client is bound whatever its record says: only the
             // configuration can exempt one.
             binding: Binding::Required,
+            certificate: CertificateUse {
+                required: record.certificate_bound,
+                sufficient: record.certificate_bound && !record.dpop_bound,
+                renewal: CertificateRenewal::Refused,
+            },
             nonce_required: false,
             sight: Sight::Own,
         })

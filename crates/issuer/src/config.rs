@@ -5,15 +5,18 @@
 //! digests already, and the nonce secret does not show in `Debug`.
 
 use std::fmt;
+use std::sync::Arc;
 
+use keybound_proto::certificate::{ClientName, TrustAnchors};
 use keybound_proto::jose::{Algorithm, AlgorithmSet};
 use keybound_proto::uri::HttpUrl;
 use keybound_proto::verify::Profile;
 use zeroize::Zeroizing;
 
-pub use crate::flow::client::{Exemption, GrantType, Sight};
+pub use crate::flow::client::{CertificateUse, Exemption, GrantType, Sight};
 pub use crate::flow::rotation::Rotation;
 pub use crate::flow::secret::SecretDigest;
+pub use keybound_proto::token::CertificateRenewal;
 pub use keybound_proto::wire::ErrorDetail;
 
 /// Everything an issuer needs to know.
@@ -36,6 +39,8 @@ pub struct IssuerConfig {
     pub resources: Vec<ResourceConfig>,
     /// Dynamic registration.
     pub registration: RegistrationConfig,
+    /// Client certificates; `None` where no listener asks for one.
+    pub certificates: Option<CertificatesConfig>,
     /// Which proofs are acceptable: algorithms, window, sizes.
     pub profile: Profile,
     /// Which algorithms client assertions may have.
@@ -54,6 +59,16 @@ impl IssuerConfig {
     /// otherwise. RS256 is not among them.
     pub const DEFAULT_ASSERTION_ALGORITHMS: AlgorithmSet =
         AlgorithmSet::of(&[Algorithm::Es256, Algorithm::EdDsa, Algorithm::Ps256]);
+}
+
+/// Client certificates (RFC 8705).
+#[derive(Clone, Debug, Default)]
+pub struct CertificatesConfig {
+    /// Base of the endpoints a client connects to with its certificate
+    /// (`mtls_endpoint_aliases`), served by
+    /// [`Issuer::alias_router`](crate::Issuer::alias_router). `None` where the issuer's own URL
+    /// asks for certificates.
+    pub alias: Option<HttpUrl>,
 }
 
 /// One resource.
@@ -83,6 +98,8 @@ pub struct ClientConfig {
     /// Whether it may go without proof of a key. `None` for every client that
     /// is bound, which is what clients are.
     pub unconstrained: Option<Exemption>,
+    /// What a certificate means for its tokens.
+    pub certificate: CertificateUse,
     /// Whether its proofs need a server nonce, beside what
     /// [`NonceConfig::required`] says.
     pub nonce: bool,
@@ -99,6 +116,18 @@ pub enum ClientAuthentication {
     PrivateKeyJwt {
         /// A JWK Set (RFC 7517 section 5) of public keys.
         jwks: String,
+    },
+    /// `self_signed_tls_client_auth`, with the text of the client's JWK Set.
+    SelfSignedTlsClientAuth {
+        /// A JWK Set of public keys, with `x5c` where a certificate itself is registered.
+        jwks: String,
+    },
+    /// `tls_client_auth`: one name, and who may vouch for it.
+    TlsClientAuth {
+        /// The name.
+        name: ClientName,
+        /// The authorities.
+        anchors: Arc<TrustAnchors>,
     },
 }
 
@@ -123,6 +152,9 @@ pub struct RegistrationConfig {
     pub resources: Vec<String>,
     /// The scopes it gets, or a subset of them.
     pub scopes: Vec<String>,
+    /// The authorities that may vouch for clients registered with `tls_client_auth`; without
+    /// them there are none.
+    pub client_anchors: Option<Arc<TrustAnchors>>,
     /// How many registered clients there may be; further ones are refused, so
     /// that an open endpoint cannot fill the disk.
     pub max_clients: u64,

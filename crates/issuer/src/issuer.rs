@@ -12,11 +12,12 @@ use keybound_control::{EventFilter, Store, StoreError};
 use keybound_proto::dpop::{NonceKey, NonceRole};
 use keybound_proto::event::EventKind;
 use keybound_proto::time::{Clock, UnixTime};
-use keybound_proto::uri::Htu;
+use keybound_proto::uri::{HttpUrl, Htu};
 use keybound_proto::verify::ReplayHashKey;
 
 use crate::clients::Clients;
 use crate::config::{IssuerConfig, RegistrationMode};
+use crate::entrance::Entrance;
 use crate::flow::metadata::{self, Facts, path};
 use crate::flow::scope::Scopes;
 use crate::http;
@@ -105,9 +106,20 @@ impl Issuer {
                 config.nonce.lifetime,
             ),
             replay_key: ReplayHashKey::new(&secret),
-            token_endpoint: token_endpoint(&config)?,
+            token_endpoint: token_endpoint(&config.url)?,
+            alias_token_endpoint: config
+                .certificates
+                .as_ref()
+                .and_then(|certificates| certificates.alias.as_ref())
+                .map(token_endpoint)
+                .transpose()?,
             metadata: document(&config, &settings).into(),
-            clients: Clients::new(settings.clients, store.clone(), config.assertion_algorithms),
+            clients: Clients::new(
+                settings.clients,
+                store.clone(),
+                config.assertion_algorithms,
+                config.registration.client_anchors.clone(),
+            ),
             resources: settings.resources,
             registration_scopes: settings.registration_scopes,
             metrics: Metrics::new(),
@@ -124,6 +136,13 @@ impl Issuer {
     /// Every endpoint of the issuer, at its paths from the root of the host.
     pub fn router(&self) -> Router {
         http::router(Arc::clone(&self.core))
+    }
+
+    /// The same endpoints, for the address of `mtls_endpoint_aliases`. Its listener puts the
+    /// [`PeerCertificate`](keybound_proto::certificate::PeerCertificate) of the connection into
+    /// the extensions of each request.
+    pub fn alias_router(&self) -> Router {
+        self.router().layer(axum::Extension(Entrance::Alias))
     }
 
     /// Makes, publishes and removes signing keys as the schedule has it. Cheap
@@ -171,8 +190,8 @@ impl Issuer {
     }
 }
 
-fn token_endpoint(config: &IssuerConfig) -> Result<Htu, ConfigError> {
-    let url = metadata::endpoint(&config.url, path::TOKEN);
+fn token_endpoint(base: &HttpUrl) -> Result<Htu, ConfigError> {
+    let url = metadata::endpoint(base, path::TOKEN);
     Htu::parse(&url).map_err(|error| ConfigError::new("url", error.to_string()))
 }
 
@@ -190,6 +209,7 @@ fn document(config: &IssuerConfig, settings: &Settings) -> String {
         assertion_algorithms: config.assertion_algorithms,
         scopes: &scopes,
         registration: !matches!(config.registration.mode, RegistrationMode::Closed),
+        certificates: config.certificates.as_ref(),
     })
 }
 

@@ -30,6 +30,7 @@ pub mod config;
 pub mod flow;
 
 mod clients;
+mod entrance;
 mod http;
 mod issuer;
 mod keyring;

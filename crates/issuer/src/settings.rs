@@ -1,13 +1,16 @@
 //! From configuration to settings that can be relied on: every name resolved,
 //! every key parsed, every contradiction refused with the place it stands at.
 
+use std::sync::Arc;
+
 use keybound_control::{ClientCredential, ClientRecord, ClientSource};
+use keybound_proto::certificate::RegisteredCertificates;
 use keybound_proto::jose::Algorithm;
 use keybound_proto::json::Object;
 use keybound_proto::time::UnixTime;
 use keybound_proto::uri::Origin;
 
-use crate::config::{ClientAuthentication, ClientConfig, IssuerConfig};
+use crate::config::{CertificateUse, ClientAuthentication, ClientConfig, IssuerConfig};
 use crate::flow::client::{Binding, Client, Credential};
 use crate::flow::keys::ClientKeys;
 use crate::flow::resource::Resource;
@@ -102,6 +105,13 @@ pub(crate) fn records<'a>(
                 Credential::Secret(digest) => ClientCredential::ClientSecretBasic {
                     sha256: digest.to_hex(),
                 },
+                Credential::SelfSigned(registered) => ClientCredential::SelfSignedTlsClientAuth {
+                    jwks: registered.to_jwks(),
+                },
+                Credential::Certificate { name, .. } => ClientCredential::TlsClientAuth {
+                    member: name.member().to_owned(),
+                    value: name.value(),
+                },
             },
             grants: client
                 .grants
@@ -110,7 +120,8 @@ pub(crate) fn records<'a>(
                 .collect(),
             scopes: owned(&configured.scopes),
             resources: owned(&configured.resources),
-            dpop_bound: client.binding == Binding::Required,
+            dpop_bound: client.binding == Binding::Required && !client.certificate.sufficient,
+            certificate_bound: client.certificate.required,
             source: ClientSource::Configured,
             created_at: now.as_secs(),
         })
@@ -261,6 +272,7 @@ fn client(
         scopes: known_scopes(&configured.scopes, known, &place("scopes"))?,
         resources: configured.resources.clone(),
         binding,
+        certificate: certificate(configured, config)?,
         nonce_required: configured.nonce,
         sight: configured.sight.clone(),
         id: configured.id.clone(),
@@ -284,6 +296,45 @@ fn credential(client: &ClientConfig, config: &IssuerConfig) -> Result<Credential
                 })?;
             Ok(Credential::Keys(keys))
         }
+        ClientAuthentication::SelfSignedTlsClientAuth { jwks } => {
+            let set = Object::parse(jwks.as_bytes()).map_err(|error| {
+                at_client(client, "jwks", &format!("is not a JWK Set: {error}"))
+            })?;
+            let registered = RegisteredCertificates::read(&set)
+                .map_err(|error| at_client(client, "jwks", &format!("is unusable: {error}")))?;
+            asks_for_certificates(client, config)?;
+            Ok(Credential::SelfSigned(registered))
+        }
+        ClientAuthentication::TlsClientAuth { name, anchors } => {
+            asks_for_certificates(client, config)?;
+            Ok(Credential::Certificate {
+                name: name.clone(),
+                anchors: Arc::clone(anchors),
+            })
+        }
+    }
+}
+
+fn certificate(
+    client: &ClientConfig,
+    config: &IssuerConfig,
+) -> Result<CertificateUse, ConfigError> {
+    let wanted = client.certificate;
+    if wanted.required || wanted.sufficient {
+        asks_for_certificates(client, config)?;
+    }
+    Ok(wanted)
+}
+
+/// A client that needs a certificate and no listener that asks for one: it would never get in.
+fn asks_for_certificates(client: &ClientConfig, config: &IssuerConfig) -> Result<(), ConfigError> {
+    match config.certificates {
+        Some(_) => Ok(()),
+        None => Err(at_client(
+            client,
+            "auth",
+            "needs a client certificate, and no listener of the issuer asks for one",
+        )),
     }
 }
 

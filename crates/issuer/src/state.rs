@@ -17,6 +17,7 @@ use keybound_proto::verify::ReplayHashKey;
 
 use crate::clients::Clients;
 use crate::config::IssuerConfig;
+use crate::entrance::Entrance;
 use crate::flow::client::Client;
 use crate::flow::resource::Resource;
 use crate::flow::scope::Scopes;
@@ -37,6 +38,8 @@ pub(crate) struct Core {
     pub(crate) nonces: NonceKey,
     pub(crate) replay_key: ReplayHashKey,
     pub(crate) token_endpoint: Htu,
+    /// The token endpoint of `mtls_endpoint_aliases`.
+    pub(crate) alias_token_endpoint: Option<Htu>,
     pub(crate) metadata: Bytes,
     pub(crate) metrics: Metrics,
     /// The latest second something was issued in, as far as the store tells.
@@ -76,9 +79,15 @@ impl Core {
         &self.replay_key
     }
 
-    /// The `htu` of the token endpoint, from the configured URL alone.
-    pub(crate) const fn token_endpoint(&self) -> &Htu {
-        &self.token_endpoint
+    /// The `htu` of the token endpoint at this entrance, from the configured URLs alone.
+    pub(crate) fn token_endpoint(&self, entrance: Entrance) -> &Htu {
+        match entrance {
+            Entrance::Main => &self.token_endpoint,
+            Entrance::Alias => self
+                .alias_token_endpoint
+                .as_ref()
+                .unwrap_or(&self.token_endpoint),
+        }
     }
 
     pub(crate) const fn metrics(&self) -> &Metrics {

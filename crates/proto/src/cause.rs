@@ -316,6 +316,16 @@ causes! {
         "use the certificate the token was issued for; after a renewal get a new token; if the owner did, somebody else holds the token";
     CertificateNotYetValid "certificate.not_yet_valid", "RFC 5280 section 4.1.2.5", "the client certificate is not valid yet",
         "check the clocks of the certification authority and of this server";
+    CertificatePurpose "certificate.purpose", "RFC 5280 section 4.2.1.12", "the client certificate may not be used to authenticate a client",
+        "use an end-entity certificate for digital signatures whose purposes, if it has any, include clientAuth";
+    CertificateRevoked "certificate.revoked", "RFC 5280 section 6.3", "the client certificate, or one of its path, was revoked",
+        "get a new certificate; treat the old one's key as exposed";
+    CertificateStatusUnknown "certificate.status_unknown", "RFC 5280 section 6.3", "no revocation list in force tells the client certificate's status",
+        "give the server a current list of every authority of the path";
+    CertificateSubject "certificate.subject", "RFC 8705 section 2.1", "the client certificate does not have the one name registered for the client",
+        "use the client's own certificate, or register its name exactly as the certificate has it";
+    CertificateUnregistered "certificate.unregistered", "RFC 8705 section 2.2", "the client certificate is none of those registered for the client",
+        "register the certificate or its key in the client's `jwks` first";
     CertificateUntrusted "certificate.untrusted", "RFC 8705 section 2.1", "the client certificate has no valid path to an authority trusted for the client",
         "send the intermediate certificates as well; check the authorities configured for the client";
     CertificateHeaderInvalid "certificate_header.invalid", "RFC 9440 section 2", "the TLS terminator's certificate header cannot be read",
@@ -379,6 +389,8 @@ causes! {
         "use exactly one authentication method";
     ClientBindingRequired "client.binding_required", "RFC 9449 section 5.2", "the client must use DPoP and sent no proof",
         "send a DPoP proof with the token request";
+    ClientCertificateRequired "client.certificate_required", "RFC 8705 section 3", "the client's tokens are bound to its certificate and the connection has none",
+        "connect with the client certificate, to an endpoint of `mtls_endpoint_aliases`";
     ClientGrantRefused "client.grant_refused", "RFC 6749 section 5.2", "the client may not use this grant",
         "register or configure the grant for the client";
     ClientSecretMismatch "client.secret_mismatch", "RFC 6749 section 2.3.1", "the client secret is wrong",

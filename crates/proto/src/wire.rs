@@ -166,6 +166,11 @@ fn kind(cause: Cause, role: Role) -> Kind {
         | Cause::CertificateInvalid
         | Cause::CertificateMismatch
         | Cause::CertificateNotYetValid
+        | Cause::CertificatePurpose
+        | Cause::CertificateRevoked
+        | Cause::CertificateStatusUnknown
+        | Cause::CertificateSubject
+        | Cause::CertificateUnregistered
         | Cause::CertificateUntrusted => match role {
             Role::AuthorizationServer => Kind::InvalidClient,
             Role::ResourceServer => Kind::InvalidToken,
@@ -292,7 +297,9 @@ fn kind(cause: Cause, role: Role) -> Kind {
         | Cause::ClientAuthenticationMethod
         | Cause::ClientSecretMismatch
         | Cause::ClientUnknown => Kind::InvalidClient,
-        Cause::ClientAuthenticationMultiple => Kind::InvalidRequest,
+        Cause::ClientAuthenticationMultiple | Cause::ClientCertificateRequired => {
+            Kind::InvalidRequest
+        }
         Cause::ClientGrantRefused => Kind::Unauthorized,
         Cause::GrantUnsupported => Kind::GrantNotSupported,
         Cause::ResourceInvalid => Kind::InvalidTarget,

@@ -42,6 +42,9 @@ pub struct WorldOptions {
     pub registration: String,
     /// Whether the gateway asks the issuer about every token instead of verifying it.
     pub introspection: bool,
+    /// Whether the issuer takes client certificates; its client `certificate-bound` then must
+    /// have one.
+    pub certificates: bool,
 }
 
 impl Default for WorldOptions {
@@ -56,6 +59,7 @@ impl Default for WorldOptions {
             revocation_max_age: None,
             registration: "open".to_owned(),
             introspection: false,
+            certificates: false,
         }
     }
 }

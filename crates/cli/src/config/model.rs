@@ -16,9 +16,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use self::choices::{
-    BindingMethod, CertificateProfileName, ClientAuth, ClientCertificatesName, EnforcementMode,
-    Grant, IdentityName, IssuerReplay, OptionalClaim, ProofAlg, RegistrationModeName,
-    ReplayModeName, RouteBinding, RouteReplay, SignalDelivery, SigningAlg, StatusListName, TokenAlg,
+    CertificateBindingName, CertificateProfileName, ClientAuth, ClientBinding,
+    ClientCertificatesName, EnforcementMode, Grant, IdentityName, IssuerReplay, OptionalClaim,
+    ProofAlg, RegistrationModeName, ReplayModeName, RouteBinding, RouteReplay, SignalDelivery,
+    SigningAlg, StatusListName, TokenAlg,
 };
 pub(crate) use self::introspection::{AnswerFormName, IntrospectionMode, IntrospectionSection};
 pub(crate) use self::workloads::{TrustDomainSection, WorkloadProfileName, WorkloadSection};
@@ -206,6 +207,10 @@ pub(crate) struct RegistrationSection {
     /// Resources a registered client may ask tokens for.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub resources: Vec<String>,
+    /// PEM file with the authorities that may vouch for clients that register with
+    /// `tls_client_auth`. Without it none can.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_ca: Option<String>,
     /// Most clients that may be registered at once.
     pub max_clients: u32,
 }
@@ -229,12 +234,44 @@ pub(crate) struct ClientSection {
     pub id: String,
     /// How the client authenticates.
     pub auth: ClientAuth,
-    /// File with the client's public keys as a JWK set, for `private_key_jwt`.
+    /// File with the client's public keys as a JWK set, for `private_key_jwt` and
+    /// `self_signed_tls_client_auth`; with the latter, `x5c` of a key registers that certificate
+    /// alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub jwks: Option<String>,
     /// File with the client's secret, mode 0600, for `client_secret_basic`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_file: Option<String>,
+    /// PEM file with the few authorities that may vouch for this client, for `tls_client_auth`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_ca: Option<String>,
+    /// PEM files with revocation lists of these authorities. With any, a certificate whose status
+    /// no current list tells is refused.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub client_crl: Vec<String>,
+    /// The subject of the client's certificate, as RFC 4514 text such as
+    /// `CN=batch,O=Example`. Exactly one of the five `tls_client_auth_…` keys is written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls_client_auth_subject_dn: Option<String>,
+    /// A host name among the certificate's alternative names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls_client_auth_san_dns: Option<String>,
+    /// A URI among the certificate's alternative names, such as a SPIFFE ID.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls_client_auth_san_uri: Option<String>,
+    /// An IP address among the certificate's alternative names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls_client_auth_san_ip: Option<String>,
+    /// A mail address among the certificate's alternative names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls_client_auth_san_email: Option<String>,
+    /// Whether every token is bound to the certificate of the connection, and none is issued
+    /// without one. Beside `binding_methods = ["dpop"]` tokens are bound to both.
+    #[serde(default)]
+    pub tls_client_certificate_bound_access_tokens: bool,
+    /// Which certificates such tokens are good with.
+    #[serde(default)]
+    pub certificate_binding: CertificateBindingName,
     /// Grants the client may use.
     #[serde(default = "client_grants")]
     pub grants: Vec<Grant>,
@@ -244,10 +281,11 @@ pub(crate) struct ClientSection {
     /// Resources the client may ask tokens for.
     #[serde(default)]
     pub resources: Vec<String>,
-    /// How the client's tokens are bound. Empty only with
-    /// `unconstrained = true`.
-    #[serde(default = "binding_methods")]
-    pub binding_methods: Vec<BindingMethod>,
+    /// How the client's tokens are bound; with both, by a proof if it sends one, else by its
+    /// certificate. By default `["mtls"]` with `tls_client_certificate_bound_access_tokens = true`,
+    /// else `["dpop"]`. Empty only with `unconstrained = true`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub binding_methods: Option<Vec<ClientBinding>>,
     /// Lets this client have tokens that are bound to no key, which whoever
     /// copies them can use. Each one is recorded with `unconstrained_reason`.
     #[serde(default)]
@@ -534,6 +572,7 @@ impl Default for RegistrationSection {
             token_file: None,
             scopes: Vec::new(),
             resources: Vec::new(),
+            client_ca: None,
             max_clients: 10_000,
         }
     }
@@ -591,10 +630,6 @@ fn client_grants() -> Vec<Grant> {
 
 fn route_binding_methods() -> Vec<RouteBinding> {
     vec![RouteBinding::Dpop]
-}
-
-fn binding_methods() -> Vec<BindingMethod> {
-    vec![BindingMethod::Dpop]
 }
 
 fn scope_claim() -> String {

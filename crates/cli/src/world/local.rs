@@ -234,8 +234,10 @@ fn issuer(addresses: &Addresses, keys: &Keys) -> Result<IssuerConfig, Failure> {
             mode: RegistrationMode::Open,
             resources: vec![addresses.approvals_resource(), addresses.reports_resource()],
             scopes: [approvals, reports].concat(),
+            client_anchors: None,
             max_clients: 10_000,
         },
+        certificates: None,
         profile: Profile::default(),
         assertion_algorithms: IssuerConfig::DEFAULT_ASSERTION_ALGORITHMS,
         nonce: NonceConfig {
@@ -259,6 +261,7 @@ fn client(id: &str, key: &SoftwareKey, scopes: &[&str], addresses: &Addresses) -
         scopes: scopes.iter().map(|scope| (*scope).to_owned()).collect(),
         resources: vec![addresses.control_resource()],
         unconstrained: None,
+        certificate: keybound_issuer::config::CertificateUse::default(),
         nonce: false,
         sight: Sight::Own,
     }

@@ -96,6 +96,9 @@ fn describe_token(record: &TokenRecord) -> Value {
     if let Some(jkt) = &record.jkt {
         token["jkt"] = json!(jkt.to_string());
     }
+    if let Some(confirmation) = &record.confirmation {
+        token["cnf"] = serde_json::from_str(confirmation).unwrap_or_default();
+    }
     if let Some(withheld) = &record.withheld {
         token["withheld"] = describe(withheld);
     }

@@ -43,6 +43,10 @@ pub struct ClientRecord {
     pub resources: Vec<String>,
     /// Whether its tokens must be bound (`dpop_bound_access_tokens`).
     pub dpop_bound: bool,
+    /// Whether its tokens must be bound to its certificate
+    /// (`tls_client_certificate_bound_access_tokens`).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub certificate_bound: bool,
     /// Where it comes from.
     pub source: ClientSource,
     /// When it became known, seconds since 1970.
@@ -62,6 +66,19 @@ pub enum ClientCredential {
     PrivateKeyJwt {
         /// The JWK Set.
         jwks: String,
+    },
+    /// `self_signed_tls_client_auth`: the text of a JWK Set of public keys, with `x5c` where a
+    /// certificate itself is registered (RFC 8705 section 2.2.2).
+    SelfSignedTlsClientAuth {
+        /// The JWK Set.
+        jwks: String,
+    },
+    /// `tls_client_auth`: the one name of the client's certificate (RFC 8705 section 2.1.2).
+    TlsClientAuth {
+        /// The metadata member, for example `tls_client_auth_san_uri`.
+        member: String,
+        /// Its value.
+        value: String,
     },
 }
 
@@ -91,6 +108,8 @@ impl fmt::Debug for ClientCredential {
         f.write_str(match self {
             Self::ClientSecretBasic { .. } => "ClientSecretBasic(..)",
             Self::PrivateKeyJwt { .. } => "PrivateKeyJwt(..)",
+            Self::SelfSignedTlsClientAuth { .. } => "SelfSignedTlsClientAuth(..)",
+            Self::TlsClientAuth { .. } => "TlsClientAuth(..)",
         })
     }
 }

@@ -35,9 +35,12 @@ pub struct Issuance {
     pub client_id: String,
     /// `sub`.
     pub identity: String,
-    /// The key it is bound to; `None` for an exempted client.
+    /// The key it is bound to, or that of the certificate it is bound to; `None` for an exempted
+    /// client, and for a certificate whose kind of key has no thumbprint.
     pub jkt: Option<Jkt>,
-    /// How it is bound: `dpop` or `none`.
+    /// `cnf` as JSON text, where it says more than `jkt` does.
+    pub confirmation: Option<String>,
+    /// How it is bound: `dpop`, `mtls`, both (`dpop mtls`) or `none`.
     pub binding: &'static str,
     /// `aud`: URIs, which contain no spaces.
     pub audience: Vec<String>,
@@ -186,9 +189,9 @@ impl Work<'_> {
         let mut statement = self.connection.prepare_cached(
             "INSERT INTO tokens (number, token_hash, token_id, issuer, client_id, identity, jkt,
              binding, audience, scope, issued_at, expires_at, request_id, proof_key, proof_sender,
-             proof_expires, assertion_key, assertion_sender, assertion_expires)
+             proof_expires, assertion_key, assertion_sender, assertion_expires, confirmation)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18,
-             ?19)",
+             ?19, ?20)",
         )?;
         let proof = issuance.proof.as_ref();
         let assertion = issuance.assertion.as_ref();
@@ -212,6 +215,7 @@ impl Work<'_> {
             assertion.map(|assertion| assertion.key.to_be_bytes()),
             assertion.map(|assertion| assertion.sender.cast_signed()),
             assertion.map(|assertion| assertion.expires_at.as_secs()),
+            issuance.confirmation,
         ])?;
         Ok(())
     }

@@ -20,10 +20,13 @@ use crate::error::{Failure, StoreError};
 /// `PRAGMA application_id` of our files: "KBnd".
 const APPLICATION_ID: i32 = 0x4b42_6e64;
 
-const MIGRATIONS: &[&str] = &[include_str!("schema/0001.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("schema/0001.sql"),
+    include_str!("schema/0002.sql"),
+];
 
 /// The highest schema this release reads and writes.
-pub(super) const SUPPORTED: u32 = 1;
+pub(super) const SUPPORTED: u32 = 2;
 
 /// Brings the file to this release's schema.
 pub(super) fn migrate(

@@ -36,9 +36,11 @@ pub struct TokenRecord {
     pub client_id: String,
     /// `sub`.
     pub identity: String,
-    /// The key it is bound to; `None` for an unbound one.
+    /// The key it is bound to, or that of its certificate; `None` for an unbound one.
     pub jkt: Option<Jkt>,
-    /// How it is bound: `dpop` or `none`.
+    /// `cnf` as JSON text, where it says more than `jkt` does.
+    pub confirmation: Option<String>,
+    /// How it is bound: `dpop`, `mtls`, both (`dpop mtls`) or `none`.
     pub binding: String,
     /// `aud`.
     pub audience: Vec<String>,
@@ -104,7 +106,7 @@ impl Store {
 }
 
 const COLUMNS: &str = "token_hash, token_id, issuer, client_id, identity, jkt, binding, audience, \
-                       scope, issued_at, expires_at";
+                       scope, issued_at, expires_at, confirmation";
 
 /// Candidates for one term are few: only a collision of 64 bits makes a second one.
 const CANDIDATES: usize = 16;
@@ -173,6 +175,7 @@ fn record_of_row(row: &Row<'_>) -> Result<TokenRecord, Failure> {
         scope: row.get(8)?,
         issued_at: UnixTime::from_secs(row.get(9)?),
         expires_at: UnixTime::from_secs(row.get(10)?),
+        confirmation: row.get(11)?,
         withheld: None,
     })
 }

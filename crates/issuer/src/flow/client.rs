@@ -4,6 +4,11 @@
 //! Where clients come from (configuration or registration) and how they are
 //! cached is the shell's business.
 
+use std::sync::Arc;
+
+use keybound_proto::certificate::{ClientName, RegisteredCertificates, TrustAnchors};
+use keybound_proto::token::CertificateRenewal;
+
 use super::keys::ClientKeys;
 use super::scope::Scopes;
 use super::secret::SecretDigest;
@@ -25,6 +30,8 @@ pub struct Client {
     pub resources: Vec<String>,
     /// Whether its tokens must be bound.
     pub binding: Binding,
+    /// What a certificate means for its tokens.
+    pub certificate: CertificateUse,
     /// Whether its proofs need a server nonce.
     pub nonce_required: bool,
     /// Whose tokens it may introspect.
@@ -61,6 +68,40 @@ pub enum Credential {
     Keys(ClientKeys),
     /// `client_secret_basic`.
     Secret(SecretDigest),
+    /// `self_signed_tls_client_auth`.
+    SelfSigned(RegisteredCertificates),
+    /// `tls_client_auth`.
+    Certificate {
+        /// The one name the client is known by.
+        name: ClientName,
+        /// The authorities that may vouch for it.
+        anchors: Arc<TrustAnchors>,
+    },
+}
+
+impl Credential {
+    /// The registered name of the method.
+    #[must_use]
+    pub const fn method(&self) -> &'static str {
+        match self {
+            Self::Keys(_) => "private_key_jwt",
+            Self::Secret(_) => "client_secret_basic",
+            Self::SelfSigned(_) => "self_signed_tls_client_auth",
+            Self::Certificate { .. } => "tls_client_auth",
+        }
+    }
+}
+
+/// What the certificate of a client's connection means for its tokens (RFC 8705 section 3).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CertificateUse {
+    /// `tls_client_certificate_bound_access_tokens`: every token is bound to it, and without one
+    /// there is none.
+    pub required: bool,
+    /// Whether the certificate is enough, so that no proof by another key is needed.
+    pub sufficient: bool,
+    /// Which renewed certificates may stand in for it.
+    pub renewal: CertificateRenewal,
 }
 
 /// Whether a client's tokens are bound to a key.
@@ -111,7 +152,7 @@ impl Client {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use super::{Binding, Client, Credential, Scopes, SecretDigest, Sight};
+    use super::{Binding, CertificateUse, Client, Credential, Scopes, SecretDigest, Sight};
 
     /// A client without any right.
     pub(crate) fn client() -> Client {
@@ -123,6 +164,7 @@ pub(crate) mod tests {
             scopes: Scopes::default(),
             resources: Vec::new(),
             binding: Binding::Required,
+            certificate: CertificateUse::default(),
             nonce_required: false,
             sight: Sight::Own,
         }

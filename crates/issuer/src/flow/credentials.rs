@@ -1,10 +1,12 @@
 //! Client authentication (RFC 6749 section 2.3): which method a request uses,
 //! and whether it succeeds.
 //!
-//! One method per request: `client_secret_basic` (RFC 6749 section 2.3.1) or
-//! `private_key_jwt` (RFC 7523 section 2.2). A secret in the body is refused as
-//! a method nobody is registered for, and query parameters are refused before
-//! anything is read.
+//! One method per request: `client_secret_basic` (RFC 6749 section 2.3.1),
+//! `private_key_jwt` (RFC 7523 section 2.2), or `tls_client_auth` and
+//! `self_signed_tls_client_auth` (RFC 8705 section 2), whose requests carry
+//! `client_id` and nothing else. A secret in the body is refused as a method
+//! nobody is registered for, and query parameters are refused before anything is
+//! read. A certificate is a fact of the connection; no header is believed.
 //!
 //! Success is an [`Authenticated`] value. A verified assertion is single use,
 //! but its use is *recorded* by the store, in the transaction of whatever the
@@ -16,6 +18,9 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use keybound_proto::cause::Cause;
+use keybound_proto::certificate::{
+    CertificateInForce, CertificateRegistered, NameMatches, PeerCertificate,
+};
 use keybound_proto::rejection::Rejection;
 use keybound_proto::time::UnixTime;
 use keybound_proto::token::assertion::{
@@ -38,6 +43,11 @@ const MAX_CREDENTIAL_BYTES: usize = 256;
 pub enum Presented<'a> {
     /// A signed assertion.
     Assertion(UnverifiedAssertion<'a>),
+    /// An id alone: the connection's certificate has to do.
+    Connection {
+        /// `client_id`.
+        client_id: &'a str,
+    },
     /// An id and a secret.
     Secret {
         /// `client_id`.
@@ -54,6 +64,8 @@ pub struct Rules<'a> {
     pub issuer: &'a str,
     /// Seconds `iat` and `nbf` may be ahead of our clock.
     pub ahead: u64,
+    /// The end-entity certificate of the connection's handshake, if the client has one.
+    pub certificate: Option<&'a PeerCertificate>,
 }
 
 /// A client that proved who it is. Only [`Presented::authenticate`] makes it.
@@ -66,7 +78,17 @@ pub struct Authenticated {
 #[derive(Debug)]
 enum Evidence {
     Assertion(VerifiedAssertion),
+    Certificate {
+        _in_force: CertificateInForce,
+        _proven: CertificateProven,
+    },
     Secret(SecretMatches),
+}
+
+#[derive(Debug)]
+enum CertificateProven {
+    Name { _name: NameMatches },
+    Registered { _registered: CertificateRegistered },
 }
 
 /// Finds the one authentication method of a request.
@@ -101,7 +123,10 @@ pub fn read<'f>(
                 .expected("client_secret_basic or private_key_jwt")
                 .got("client_secret_post"));
         }
-        (None, None) => return Err(Cause::ClientAuthenticationAbsent.into()),
+        (None, None) => match form.value("client_id") {
+            Some(client_id) if !methods[2] => Presented::Connection { client_id },
+            Some(_) | None => return Err(Cause::ClientAuthenticationAbsent.into()),
+        },
     };
     match form.value("client_id") {
         Some(id) if id != presented.client_id() => Err(Rejection::new(Cause::ParameterInvalid)
@@ -117,6 +142,7 @@ impl Presented<'_> {
     pub fn client_id(&self) -> &str {
         match self {
             Self::Assertion(assertion) => assertion.client_id(),
+            Self::Connection { client_id } => client_id,
             Self::Secret { client_id, .. } => client_id,
         }
     }
@@ -126,14 +152,18 @@ impl Presented<'_> {
     ///
     /// # Errors
     /// [`Cause::ClientUnknown`], [`Cause::ClientAuthenticationMethod`] where the
-    /// client is registered for the other method, [`Cause::ClientSecretMismatch`],
-    /// or the assertion's own causes.
+    /// client is registered for another method, [`Cause::ClientSecretMismatch`],
+    /// [`Cause::ClientAuthenticationAbsent`] where an id came alone, or the causes
+    /// of assertions and certificates.
     pub fn authenticate(
         self,
         client: Option<Arc<Client>>,
         rules: Rules<'_>,
         now: UnixTime,
     ) -> Result<Authenticated, Rejection> {
+        if matches!(self, Self::Connection { .. }) && rules.certificate.is_none() {
+            return Err(without_anything(client.as_deref()).into());
+        }
         let Some(client) = client else {
             self.spend_the_time_of_a_check();
             return Err(Cause::ClientUnknown.into());
@@ -147,14 +177,40 @@ impl Presented<'_> {
             (Self::Assertion(assertion), Credential::Keys(keys)) => {
                 Evidence::Assertion(verify(&assertion, keys, rules, now)?)
             }
-            (Self::Secret { .. }, Credential::Keys(_)) => {
-                return Err(other_method("private_key_jwt", "client_secret_basic"));
+            (Self::Connection { .. }, Credential::Certificate { name, anchors }) => {
+                let presented = rules.certificate.ok_or(Cause::CertificateAbsent)?;
+                let in_force = presented.check_time(now)?;
+                let trusted = anchors.verify_client(presented, now)?;
+                let name = name.check(&trusted)?;
+                Evidence::Certificate {
+                    _in_force: in_force,
+                    _proven: CertificateProven::Name { _name: name },
+                }
             }
-            (Self::Assertion(_), Credential::Secret(_)) => {
-                return Err(other_method("client_secret_basic", "private_key_jwt"));
+            (Self::Connection { .. }, Credential::SelfSigned(registered)) => {
+                let presented = rules.certificate.ok_or(Cause::CertificateAbsent)?;
+                let in_force = presented.check_time(now)?;
+                let registered = registered.check(presented)?;
+                Evidence::Certificate {
+                    _in_force: in_force,
+                    _proven: CertificateProven::Registered {
+                        _registered: registered,
+                    },
+                }
+            }
+            (presented, credential) => {
+                return Err(other_method(credential.method(), presented.method()));
             }
         };
         Ok(Authenticated { client, evidence })
+    }
+
+    const fn method(&self) -> &'static str {
+        match self {
+            Self::Assertion(_) => "private_key_jwt",
+            Self::Connection { .. } => "a client certificate",
+            Self::Secret { .. } => "client_secret_basic",
+        }
     }
 
     /// An unknown client costs what a wrong secret costs.
@@ -167,12 +223,8 @@ impl Presented<'_> {
 
 impl fmt::Debug for Presented<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let method = match self {
-            Self::Assertion(_) => "private_key_jwt",
-            Self::Secret { .. } => "client_secret_basic",
-        };
         f.debug_struct("Presented")
-            .field("method", &method)
+            .field("method", &self.method())
             .field("client_id", &self.client_id())
             .finish()
     }
@@ -190,7 +242,19 @@ impl Authenticated {
     pub const fn assertion(&self) -> Option<&VerifiedAssertion> {
         match &self.evidence {
             Evidence::Assertion(assertion) => Some(assertion),
-            Evidence::Secret(_) => None,
+            Evidence::Certificate { .. } | Evidence::Secret(_) => None,
+        }
+    }
+}
+
+/// Neither certificate nor anything else: what is missing depends on the client.
+fn without_anything(client: Option<&Client>) -> Cause {
+    match client.map(|client| &client.credential) {
+        Some(Credential::Certificate { .. } | Credential::SelfSigned(_)) => {
+            Cause::CertificateAbsent
+        }
+        Some(Credential::Keys(_) | Credential::Secret(_)) | None => {
+            Cause::ClientAuthenticationAbsent
         }
     }
 }

@@ -7,7 +7,7 @@
 //! (RFC 7662 section 2.2).
 //!
 //! The binding is part of the answer (RFC 9449 section 6.2): `cnf` and
-//! `token_type`. Proofs are never sent here and never checked here.
+//! `token_type`, and `x5t#S256` of RFC 8705 section 3.2. Proofs are never sent here and never checked here.
 
 use keybound_control::{LockState, TokenRecord};
 use keybound_proto::time::UnixTime;
@@ -76,9 +76,27 @@ enum Audience<'a> {
     One(&'a str),
 }
 
+/// `cnf` as the token has it.
 #[derive(Serialize)]
-struct Confirmation {
-    jkt: String,
+#[serde(untagged)]
+enum Confirmation {
+    Key { jkt: String },
+    Recorded(serde_json::Value),
+}
+
+impl Confirmation {
+    /// A record that cannot be read must not make the token look unbound.
+    fn of(record: &TokenRecord) -> Option<Self> {
+        match (&record.confirmation, record.jkt) {
+            (Some(text), _) => Some(Self::Recorded(
+                serde_json::from_str(text).unwrap_or_else(|_| serde_json::json!({})),
+            )),
+            (None, Some(jkt)) => Some(Self::Key {
+                jkt: jkt.to_string(),
+            }),
+            (None, None) => None,
+        }
+    }
 }
 
 impl<'a> Active<'a> {
@@ -97,14 +115,12 @@ impl<'a> Active<'a> {
             iat: record.issued_at.as_secs(),
             nbf: record.issued_at.as_secs(),
             exp: record.expires_at.as_secs(),
-            token_type: if record.jkt.is_some() {
-                "DPoP"
-            } else {
-                "Bearer"
+            // RFC 8705 section 3.1: a token bound by certificate alone is sent as Bearer.
+            token_type: match record.binding.as_str() {
+                "mtls" | "none" => "Bearer",
+                _ => "DPoP",
             },
-            cnf: record.jkt.map(|jkt| Confirmation {
-                jkt: jkt.to_string(),
-            }),
+            cnf: Confirmation::of(record),
         }
     }
 }

@@ -13,6 +13,7 @@ use keybound_proto::uri::HttpUrl;
 use serde::Serialize;
 
 use super::scope::Scopes;
+use crate::config::CertificatesConfig;
 
 /// Where each endpoint is: the paths to route, below the issuer's own path.
 pub mod path {
@@ -43,6 +44,8 @@ pub struct Facts<'a> {
     pub scopes: &'a Scopes,
     /// Whether anybody can register, with or without an initial access token.
     pub registration: bool,
+    /// Client certificates, where a listener asks for them.
+    pub certificates: Option<&'a CertificatesConfig>,
 }
 
 /// The document, in the order in which it is sent.
@@ -59,19 +62,50 @@ struct Document<'a> {
     response_types_supported: [&'static str; 0],
     #[serde(skip_serializing_if = "Vec::is_empty")]
     scopes_supported: Vec<&'a str>,
-    token_endpoint_auth_methods_supported: [&'static str; 2],
+    token_endpoint_auth_methods_supported: &'static [&'static str],
     token_endpoint_auth_signing_alg_values_supported: Vec<&'static str>,
-    introspection_endpoint_auth_methods_supported: [&'static str; 2],
+    introspection_endpoint_auth_methods_supported: &'static [&'static str],
     introspection_endpoint_auth_signing_alg_values_supported: Vec<&'static str>,
-    revocation_endpoint_auth_methods_supported: [&'static str; 2],
+    revocation_endpoint_auth_methods_supported: &'static [&'static str],
     revocation_endpoint_auth_signing_alg_values_supported: Vec<&'static str>,
     dpop_signing_alg_values_supported: Vec<&'static str>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    tls_client_certificate_bound_access_tokens: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mtls_endpoint_aliases: Option<Aliases>,
     subject_types_supported: [&'static str; 1],
     id_token_signing_alg_values_supported: [&'static str; 1],
 }
 
+/// Where a client goes with its certificate (RFC 8705 section 5): the endpoints that
+/// authenticate clients.
+#[derive(Debug, Serialize)]
+struct Aliases {
+    token_endpoint: String,
+    introspection_endpoint: String,
+    revocation_endpoint: String,
+}
+
+impl Aliases {
+    fn at(base: &HttpUrl) -> Self {
+        Self {
+            token_endpoint: endpoint(base, path::TOKEN),
+            introspection_endpoint: endpoint(base, path::INTROSPECT),
+            revocation_endpoint: endpoint(base, path::REVOKE),
+        }
+    }
+}
+
 /// The methods all three client-facing endpoints take.
 const METHODS: [&str; 2] = ["private_key_jwt", "client_secret_basic"];
+
+/// The same, where a listener asks for certificates.
+const METHODS_WITH_CERTIFICATES: [&str; 4] = [
+    "private_key_jwt",
+    "tls_client_auth",
+    "self_signed_tls_client_auth",
+    "client_secret_basic",
+];
 
 /// Writes the document.
 #[must_use]
@@ -79,6 +113,13 @@ pub fn document(facts: &Facts<'_>) -> String {
     let issuer = facts.issuer.to_string();
     let endpoint = |path: &str| endpoint(facts.issuer, path);
     let assertion = names(facts.assertion_algorithms);
+    let methods: &[&str] = match facts.certificates {
+        Some(_) => &METHODS_WITH_CERTIFICATES,
+        None => &METHODS,
+    };
+    let alias = facts
+        .certificates
+        .and_then(|certificates| certificates.alias.as_ref());
     let document = Document {
         token_endpoint: endpoint(path::TOKEN),
         jwks_uri: endpoint(path::JWKS),
@@ -88,13 +129,15 @@ pub fn document(facts: &Facts<'_>) -> String {
         grant_types_supported: ["client_credentials"],
         response_types_supported: [],
         scopes_supported: facts.scopes.iter().collect(),
-        token_endpoint_auth_methods_supported: METHODS,
+        token_endpoint_auth_methods_supported: methods,
         token_endpoint_auth_signing_alg_values_supported: assertion.clone(),
-        introspection_endpoint_auth_methods_supported: METHODS,
+        introspection_endpoint_auth_methods_supported: methods,
         introspection_endpoint_auth_signing_alg_values_supported: assertion.clone(),
-        revocation_endpoint_auth_methods_supported: METHODS,
+        revocation_endpoint_auth_methods_supported: methods,
         revocation_endpoint_auth_signing_alg_values_supported: assertion,
         dpop_signing_alg_values_supported: names(facts.proof_algorithms),
+        tls_client_certificate_bound_access_tokens: facts.certificates.is_some(),
+        mtls_endpoint_aliases: alias.map(Aliases::at),
         subject_types_supported: ["public"],
         id_token_signing_alg_values_supported: [facts.signing_algorithm.name()],
         issuer: &issuer,

@@ -5,17 +5,20 @@
 //! and are public; every URL is refused, so nothing is ever fetched for a
 //! stranger; there is one grant and no redirect. What has no effect here
 //! (`contacts`, `software_id`, a software statement) is ignored, as RFC 7591
-//! section 2 has it. Every registered client is bound: the answer says
+//! section 2 has it. Every registered client is bound: by its certificate if it
+//! asks for that (RFC 8705 section 3.4), and else the answer says
 //! `dpop_bound_access_tokens: true` whatever was asked.
 //!
 //! This module neither stores the client nor makes random bytes; both are the
 //! caller's. It knows no management protocol (RFC 7592).
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use keybound_control::{ClientCredential, ClientRecord, ClientSource};
 use keybound_proto::base64url;
 use keybound_proto::cause::Cause;
+use keybound_proto::certificate::{ClientName, RegisteredCertificates};
 use keybound_proto::jose::{Algorithm, AlgorithmSet};
 use keybound_proto::json::{Object, Value};
 use keybound_proto::rejection::Rejection;
@@ -41,6 +44,19 @@ pub enum Method {
     ClientSecretBasic,
     /// `private_key_jwt` with these keys.
     PrivateKeyJwt(ClientKeys),
+    /// `self_signed_tls_client_auth` with these certificates or keys.
+    SelfSigned(RegisteredCertificates),
+    /// `tls_client_auth` with this name.
+    Certificate(ClientName),
+}
+
+/// What the issuer offers to clients with certificates.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CertificateOffer {
+    /// A listener asks for certificates.
+    pub asked_for: bool,
+    /// There are authorities that may vouch for registered clients.
+    pub has_anchors: bool,
 }
 
 impl Method {
@@ -50,8 +66,19 @@ impl Method {
         match self {
             Self::ClientSecretBasic => "client_secret_basic",
             Self::PrivateKeyJwt(_) => "private_key_jwt",
+            Self::SelfSigned(_) => "self_signed_tls_client_auth",
+            Self::Certificate(_) => "tls_client_auth",
         }
     }
+}
+
+/// How a registered client's tokens are bound: never not at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BoundBy {
+    /// `dpop_bound_access_tokens`
+    pub dpop: bool,
+    /// `tls_client_certificate_bound_access_tokens`
+    pub certificate: bool,
 }
 
 /// Metadata that was found acceptable.
@@ -59,6 +86,10 @@ impl Method {
 pub struct Metadata {
     /// How the client authenticates.
     pub method: Method,
+    /// How its tokens are bound.
+    pub bound_by: BoundBy,
+    /// `use_mtls_endpoint_aliases` (FAPI 2.0), given back as it came.
+    pub uses_aliases: Option<bool>,
     /// What it may ask for: all defaults, or the subset it wanted.
     pub scopes: Scopes,
     /// A name for people.
@@ -74,13 +105,15 @@ pub fn judge(
     body: &[u8],
     defaults: &Scopes,
     algorithms: AlgorithmSet,
+    offer: CertificateOffer,
 ) -> Result<Metadata, Rejection> {
     let request = Object::parse(body).map_err(|_| refuse("body", "one strict JSON object"))?;
     refuse_urls(&request)?;
     check_grants(&request)?;
-    refuse_other_binding(&request)?;
     Ok(Metadata {
-        method: method(&request, algorithms)?,
+        bound_by: bound_by(&request, offer)?,
+        method: method(&request, algorithms, offer)?,
+        uses_aliases: flag(&request, "use_mtls_endpoint_aliases")?,
         scopes: scopes(&request, defaults)?,
         name: name(&request)?,
     })
@@ -121,6 +154,19 @@ impl NewClient {
                 },
                 None,
             ),
+            Method::SelfSigned(registered) => (
+                ClientCredential::SelfSignedTlsClientAuth {
+                    jwks: registered.to_jwks(),
+                },
+                None,
+            ),
+            Method::Certificate(name) => (
+                ClientCredential::TlsClientAuth {
+                    member: name.member().to_owned(),
+                    value: name.value(),
+                },
+                None,
+            ),
         };
         let record = ClientRecord {
             identity: client_id.clone(),
@@ -130,7 +176,8 @@ impl NewClient {
             grants: vec![GrantType::ClientCredentials.name().to_owned()],
             scopes: metadata.scopes.iter().map(ToOwned::to_owned).collect(),
             resources: resources.to_vec(),
-            dpop_bound: true,
+            dpop_bound: metadata.bound_by.dpop,
+            certificate_bound: metadata.bound_by.certificate,
             source: ClientSource::Registered,
             created_at: now.as_secs(),
         };
@@ -146,8 +193,13 @@ impl NewClient {
     #[must_use]
     pub fn answer(&self) -> String {
         let jwks = match &self.metadata.method {
-            Method::ClientSecretBasic => None,
+            Method::ClientSecretBasic | Method::Certificate(_) => None,
             Method::PrivateKeyJwt(keys) => serde_json::from_str(&keys.to_jwks()).ok(),
+            Method::SelfSigned(registered) => serde_json::from_str(&registered.to_jwks()).ok(),
+        };
+        let name = match &self.metadata.method {
+            Method::Certificate(name) => Some((name.member().to_owned(), name.value())),
+            _ => None,
         };
         let scope = self.metadata.scopes.to_string();
         let answer = Answer {
@@ -162,6 +214,9 @@ impl NewClient {
             response_types: [],
             scope: (!scope.is_empty()).then_some(&scope),
             dpop_bound_access_tokens: self.record.dpop_bound,
+            tls_client_certificate_bound_access_tokens: self.record.certificate_bound,
+            use_mtls_endpoint_aliases: self.metadata.uses_aliases,
+            name: name.into_iter().collect(),
         };
         serde_json::to_string(&answer).unwrap_or_default()
     }
@@ -201,12 +256,21 @@ struct Answer<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     scope: Option<&'a String>,
     dpop_bound_access_tokens: bool,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    tls_client_certificate_bound_access_tokens: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    use_mtls_endpoint_aliases: Option<bool>,
+    /// The one member of RFC 8705 section 2.1.2.
+    #[serde(flatten)]
+    name: BTreeMap<String, String>,
 }
 
 /// Every member that would make the issuer, or somebody else, follow a URL.
 fn refuse_urls(request: &Object<'_>) -> Result<(), Rejection> {
     for (name, value) in request.iter() {
-        let names_urls = name.ends_with("_uri") || name.ends_with("_uris");
+        // `tls_client_auth_san_uri` is a name to compare; nobody follows it.
+        let names_urls = (name.ends_with("_uri") || name.ends_with("_uris"))
+            && !ClientName::MEMBERS.contains(&name.as_ref());
         let empty = match value {
             Value::Null => true,
             Value::Array(items) => items.is_empty(),
@@ -238,28 +302,47 @@ fn check_grants(request: &Object<'_>) -> Result<(), Rejection> {
     Ok(())
 }
 
-fn refuse_other_binding(request: &Object<'_>) -> Result<(), Rejection> {
+/// By its certificate if the client asks for that, else by DPoP whatever it asks for.
+fn bound_by(request: &Object<'_>, offer: CertificateOffer) -> Result<BoundBy, Rejection> {
     const MTLS: &str = "tls_client_certificate_bound_access_tokens";
-    match request.get(MTLS) {
-        None | Some(Value::Null | Value::Bool(false)) => {}
-        Some(_) => return Err(refuse(MTLS, "absent or false: tokens are bound by DPoP")),
+    let certificate = flag(request, MTLS)?.unwrap_or(false);
+    if certificate && !offer.asked_for {
+        return Err(refuse(MTLS, "absent or false: tokens are bound by DPoP"));
     }
-    match request.get("dpop_bound_access_tokens") {
-        None | Some(Value::Null | Value::Bool(_)) => Ok(()),
-        Some(_) => Err(refuse("dpop_bound_access_tokens", "true or false")),
+    let dpop = flag(request, "dpop_bound_access_tokens")?.unwrap_or(false);
+    Ok(BoundBy {
+        dpop: dpop || !certificate,
+        certificate,
+    })
+}
+
+fn flag(request: &Object<'_>, name: &str) -> Result<Option<bool>, Rejection> {
+    match request.get(name) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::Bool(value)) => Ok(Some(*value)),
+        Some(_) => Err(refuse(name, "true or false")),
     }
 }
 
-fn method(request: &Object<'_>, algorithms: AlgorithmSet) -> Result<Method, Rejection> {
+fn method(
+    request: &Object<'_>,
+    algorithms: AlgorithmSet,
+    offer: CertificateOffer,
+) -> Result<Method, Rejection> {
     const MEMBER: &str = "token_endpoint_auth_method";
     let jwks = request
         .object("jwks")
         .map_err(|_| refuse("jwks", "a JWK Set object"))?;
+    let name = client_name(request)?;
     // RFC 7591 section 2: the default is client_secret_basic.
-    match (
-        text(request, MEMBER)?.unwrap_or("client_secret_basic"),
-        jwks,
-    ) {
+    let method = text(request, MEMBER)?.unwrap_or("client_secret_basic");
+    if let (Some(name), true) = (&name, method != "tls_client_auth") {
+        return Err(refuse(
+            name.member(),
+            "absent: it belongs to tls_client_auth",
+        ));
+    }
+    match (method, jwks) {
         ("client_secret_basic", None) => Ok(Method::ClientSecretBasic),
         // A client that brings a key must not silently end up with a secret.
         ("client_secret_basic", Some(_)) => {
@@ -269,9 +352,43 @@ fn method(request: &Object<'_>, algorithms: AlgorithmSet) -> Result<Method, Reje
             let keys = ClientKeys::read(jwks, algorithms)?;
             limit(keys, request).map(Method::PrivateKeyJwt)
         }
-        ("private_key_jwt", None) => Err(refuse("jwks", "the client's public keys, inline")),
-        _ => Err(refuse(MEMBER, "private_key_jwt or client_secret_basic")),
+        ("private_key_jwt" | "self_signed_tls_client_auth", None) => {
+            Err(refuse("jwks", "the client's public keys, inline"))
+        }
+        ("self_signed_tls_client_auth", Some(jwks)) if offer.asked_for => {
+            RegisteredCertificates::read(jwks)
+                .map(Method::SelfSigned)
+                .map_err(|error| refuse("jwks", &error.to_string()))
+        }
+        ("tls_client_auth", _) if offer.asked_for && offer.has_anchors => {
+            name.map(Method::Certificate).ok_or_else(|| {
+                refuse(
+                    MEMBER,
+                    "exactly one of the tls_client_auth_… members beside it",
+                )
+            })
+        }
+        _ => Err(refuse(
+            MEMBER,
+            "a method the metadata names, for which this issuer is set up",
+        )),
     }
+}
+
+/// The one name of RFC 8705 section 2.1.2. Two are refused: which of them counts would be a guess.
+fn client_name(request: &Object<'_>) -> Result<Option<ClientName>, Rejection> {
+    let mut found = None;
+    for member in ClientName::MEMBERS {
+        let Some(value) = text(request, member)? else {
+            continue;
+        };
+        if found.is_some() {
+            return Err(refuse(member, "exactly one of the five names"));
+        }
+        let name = ClientName::read(member, value);
+        found = Some(name.map_err(|error| refuse(member, &error.to_string()))?);
+    }
+    Ok(found)
 }
 
 /// Holds a client to the algorithm it names for its assertions.

@@ -1,9 +1,11 @@
 //! Client authentication for every endpoint that needs it: finds the client and
 //! lets [`crate::flow::credentials`] judge.
 
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, header};
 use keybound_control::{OneTimeUse, SpendOutcome};
 use keybound_proto::cause::Cause;
+use keybound_proto::certificate::PeerCertificate;
 use keybound_proto::time::UnixTime;
 use keybound_proto::verify::HeaderField;
 
@@ -19,28 +21,39 @@ use crate::state::Core;
 /// the early answer; issuance looks again, in its transaction.
 pub(super) async fn client(
     core: &Core,
-    headers: &HeaderMap,
+    parts: &Parts,
     form: &Form<'_>,
     now: UnixTime,
 ) -> Result<Authenticated, Refusal> {
-    let presented = credentials::read(field(headers, &header::AUTHORIZATION), form)?;
+    let presented = credentials::read(field(&parts.headers, &header::AUTHORIZATION), form)?;
     let client = core.clients().find(presented.client_id()).await?;
     let rules = Rules {
         issuer: core.config().url.as_str(),
         ahead: core.config().profile.window.ahead,
+        certificate: certificate(parts),
     };
     let authenticated = presented.authenticate(client, rules, now)?;
-    let key = authenticated
+    let by_assertion = authenticated
         .assertion()
         .map(|assertion| assertion.key().thumbprint());
+    let by_certificate = rules.certificate.and_then(PeerCertificate::jkt);
     let identity = &authenticated.client().identity;
-    match core
-        .store()
-        .locked_party(rules.issuer, identity, key.as_ref())
-    {
+    let locked = [by_assertion, by_certificate].iter().find_map(|key| {
+        core.store()
+            .locked_party(rules.issuer, identity, key.as_ref())
+    });
+    match locked {
         Some(cause) => Err(Refusal::to(authenticated.client(), cause)),
         None => Ok(authenticated),
     }
+}
+
+/// The end-entity certificate of the connection the request came on. The listener that
+/// terminated TLS puts it there; a router behind any other has none.
+///
+/// SECURITY: the only way a certificate comes in. No header is looked at.
+pub(super) fn certificate(parts: &Parts) -> Option<&PeerCertificate> {
+    parts.extensions.get()
 }
 
 /// Spends the assertion of a request that mints nothing, so that it cannot be

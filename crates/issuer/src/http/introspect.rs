@@ -31,7 +31,7 @@ async fn introspect(core: &Core, request: Request) -> Result<String, Refusal> {
     let (parts, body) = request.into_parts();
     let body = body::read(&parts, body, body::FORM).await?;
     let form = Form::parse(&body)?;
-    let caller = authenticate::client(core, &parts.headers, &form, now).await?;
+    let caller = authenticate::client(core, &parts, &form, now).await?;
     let to_caller = |rejection: Rejection| Refusal::to(caller.client(), rejection);
     let hash = presented_token(&form).map_err(to_caller)?;
     authenticate::spend(core, &caller).await?;

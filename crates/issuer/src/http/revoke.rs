@@ -29,7 +29,7 @@ async fn revoke(core: &Core, call: &Call, request: Request) -> Result<(), Refusa
     let (parts, body) = request.into_parts();
     let body = body::read(&parts, body, body::FORM).await?;
     let form = Form::parse(&body)?;
-    let caller = authenticate::client(core, &parts.headers, &form, now).await?;
+    let caller = authenticate::client(core, &parts, &form, now).await?;
     let client = caller.client();
     let to_caller = |rejection: Rejection| Refusal::to(client, rejection);
     let hash = presented_token(&form).map_err(to_caller)?;

@@ -1,4 +1,4 @@
-//! `POST /token` (RFC 6749 section 4.4, RFC 9449 section 5).
+//! `POST /token` (RFC 6749 section 4.4, RFC 9449 section 5, RFC 8705 section 3).
 //!
 //! The order: form, client, grant and target, proof, signature, one store
 //! transaction that records the token and spends proof and assertion together,
@@ -9,18 +9,22 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderName, Method, Response, StatusCode};
+use axum::http::request::Parts;
+use axum::http::{HeaderName, Method, Response, StatusCode};
 use keybound_control::{Issuance, IssuanceOutcome};
 use keybound_proto::cause::Cause;
 use keybound_proto::dpop::NoncePolicy;
 use keybound_proto::rejection::Rejection;
 use keybound_proto::time::UnixTime;
-use keybound_proto::token::{Binding, IssuanceRecorded, Minted, artefact, danger};
+use keybound_proto::token::{
+    Binding, IssuanceRecorded, Minted, ProvenCertificate, SenderConstraint, artefact, danger,
+};
 use keybound_proto::verify::{HeaderField, ProofPresented, UnredeemedProof, begin_proof};
 
 use super::answer::{self, Call, DPOP_NONCE, Refusal};
 use super::authenticate;
 use super::body;
+use crate::entrance::Entrance;
 use crate::flow::client::{self, Client};
 use crate::flow::credentials::Authenticated;
 use crate::flow::form::Form;
@@ -36,7 +40,7 @@ const DPOP: HeaderName = HeaderName::from_static("dpop");
 struct TokenRequest<'a> {
     core: &'a Core,
     call: &'a Call,
-    headers: &'a HeaderMap,
+    parts: &'a Parts,
     form: &'a Form<'a>,
     authenticated: &'a Authenticated,
     now: UnixTime,
@@ -56,11 +60,11 @@ async fn issue(core: &Core, call: &Call, request: Request) -> Result<Response<Bo
     let (parts, body) = request.into_parts();
     let body = body::read(&parts, body, body::FORM).await?;
     let form = Form::parse(&body)?;
-    let authenticated = authenticate::client(core, &parts.headers, &form, now).await?;
+    let authenticated = authenticate::client(core, &parts, &form, now).await?;
     let request = TokenRequest {
         core,
         call,
-        headers: &parts.headers,
+        parts: &parts,
         form: &form,
         authenticated: &authenticated,
         now,
@@ -74,7 +78,7 @@ impl TokenRequest<'_> {
         let client = self.client();
         let grant = token::decide(self.form, client, self.core.resources())?;
         let proof = self.prove()?;
-        let binding = bind(client, proof.as_ref())?;
+        let binding = bind(client, proof.as_ref(), self.certificate()?)?;
         let scope = grant.scopes.to_string();
         let token_id = artefact::token_id(&random::bytes()?);
         let minting = Minting {
@@ -94,6 +98,20 @@ impl TokenRequest<'_> {
         Ok(self.answer(&minting, &text))
     }
 
+    /// The certificate of the connection, proven by its handshake and in force; `None` where the
+    /// client does not bind its tokens by one.
+    fn certificate(&self) -> Result<Option<ProvenCertificate>, Rejection> {
+        let wanted = self.client().certificate;
+        match authenticate::certificate(self.parts) {
+            Some(peer) if wanted.required || wanted.sufficient => {
+                let in_force = peer.check_time(self.now)?;
+                let proven = ProvenCertificate::assertion(peer, in_force);
+                Ok(Some(proven.with_renewal(wanted.renewal)))
+            }
+            _ => Ok(None),
+        }
+    }
+
     fn client(&self) -> &Client {
         self.authenticated.client()
     }
@@ -101,13 +119,13 @@ impl TokenRequest<'_> {
     /// The proof of the request, verified; `None` where none was sent. A proof
     /// that is sent always counts.
     fn prove(&self) -> Result<Option<UnredeemedProof>, Rejection> {
-        let proof = authenticate::field(self.headers, &DPOP);
+        let proof = authenticate::field(&self.parts.headers, &DPOP);
         if proof == HeaderField::Absent {
             return Ok(None);
         }
         let presented = ProofPresented {
             method: Method::POST.as_str(),
-            target: self.core.token_endpoint(),
+            target: self.core.token_endpoint(Entrance::of(self.parts)),
             proof,
         };
         let nonces = NoncePolicy {
@@ -151,6 +169,10 @@ impl TokenRequest<'_> {
             client_id: minting.client.id.clone(),
             identity: minting.client.identity.clone(),
             jkt: minted.jkt(),
+            confirmation: minting
+                .binding
+                .certificate()
+                .and(minting.binding.confirmation()),
             binding: minting.binding.method(),
             audience: minting.grant.audience.clone(),
             scope: minting.scope.to_owned(),
@@ -166,13 +188,15 @@ impl TokenRequest<'_> {
         let request_id = self.call.request_id.as_str();
         let client_id = minting.client.id.as_str();
         let token_id = minting.token_id;
-        self.core.metrics().issued(minting.binding.jkt().is_some());
-        match (minting.binding.jkt(), &minting.client.binding) {
+        let method = minting.binding.method();
+        self.core.metrics().issued(method != "none");
+        match (minting.binding, &minting.client.binding) {
             // The store's event is the record of it; this line is for debugging.
-            (Some(jkt), _) => {
-                tracing::debug!(request_id, client_id, token_id, %jkt, "token issued")
+            (Binding::Constrained(constraint), _) => {
+                let jkt = constraint.jkt().map(|jkt| jkt.to_string());
+                tracing::debug!(request_id, client_id, token_id, method, jkt, "token issued");
             }
-            (None, client::Binding::Exempt(exemption)) => {
+            (Binding::Unconstrained(_), client::Binding::Exempt(exemption)) => {
                 let reason = exemption.reason.as_str();
                 tracing::warn!(
                     request_id,
@@ -183,7 +207,7 @@ impl TokenRequest<'_> {
                 );
             }
             // `bind` refuses this; a log line says so should it ever change.
-            (None, client::Binding::Required) => {
+            (Binding::Unconstrained(_), client::Binding::Required) => {
                 tracing::error!(
                     request_id,
                     client_id,
@@ -202,16 +226,35 @@ impl TokenRequest<'_> {
     }
 }
 
-/// Whom the token will be bound to.
+/// Whom the token will be bound to: to everything that was proven and counts for the client.
 ///
 /// SECURITY: the one place that makes an unbound token possible, and only
 /// against the exemption itself.
-fn bind(client: &Client, proof: Option<&UnredeemedProof>) -> Result<Binding, Rejection> {
-    match (proof, &client.binding) {
-        (Some(proof), _) => Ok(Binding::Constrained(proof.constraint().clone())),
-        (None, client::Binding::Exempt(_)) => Ok(Binding::Unconstrained(
+fn bind(
+    client: &Client,
+    proof: Option<&UnredeemedProof>,
+    certificate: Option<ProvenCertificate>,
+) -> Result<Binding, Rejection> {
+    let wanted = client.certificate;
+    let constraint = match (proof, certificate) {
+        (_, None) if wanted.required => return Err(Cause::ClientCertificateRequired.into()),
+        (Some(proof), Some(certificate)) if wanted.required => {
+            proof.constraint().clone().and_certificate(certificate)
+        }
+        (Some(proof), _) => proof.constraint().clone(),
+        (None, Some(certificate)) if wanted.sufficient => SenderConstraint::Mtls(certificate),
+        (None, _) => return unproven(client),
+    };
+    Ok(Binding::Constrained(constraint))
+}
+
+fn unproven(client: &Client) -> Result<Binding, Rejection> {
+    match &client.binding {
+        client::Binding::Exempt(_) if !client.certificate.required => Ok(Binding::Unconstrained(
             danger::Unconstrained::operator_exemption(&client.id),
         )),
-        (None, client::Binding::Required) => Err(Cause::ClientBindingRequired.into()),
+        client::Binding::Exempt(_) | client::Binding::Required => {
+            Err(Cause::ClientBindingRequired.into())
+        }
     }
 }

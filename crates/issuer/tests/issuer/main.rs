@@ -3,6 +3,7 @@
 
 mod authentication;
 mod binding;
+mod certificates;
 mod configuration;
 mod faults;
 mod introspection;

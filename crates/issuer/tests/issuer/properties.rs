@@ -61,7 +61,8 @@ proptest! {
 
     #[test]
     fn no_registration_panics(body in proptest::collection::vec(any::<u8>(), 0..300)) {
-        if let Ok(metadata) = registration::judge(&body, &Scopes::default(), ALGORITHMS) {
+        let offer = registration::CertificateOffer { asked_for: true, has_anchors: true };
+        if let Ok(metadata) = registration::judge(&body, &Scopes::default(), ALGORITHMS, offer) {
             prop_assert!(metadata.scopes.is_empty());
         }
     }

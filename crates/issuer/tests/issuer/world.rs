@@ -11,9 +11,9 @@ use keybound_control::Store;
 use keybound_custody::{Signer, SoftwareKey};
 use keybound_issuer::Issuer;
 use keybound_issuer::config::{
-    ClientAuthentication, ClientConfig, ErrorDetail, Exemption, GrantType, IssuerConfig,
-    NonceConfig, RegistrationConfig, RegistrationMode, ResourceConfig, Rotation, SecretDigest,
-    Sight,
+    CertificateUse, ClientAuthentication, ClientConfig, ErrorDetail, Exemption, GrantType,
+    IssuerConfig, NonceConfig, RegistrationConfig, RegistrationMode, ResourceConfig, Rotation,
+    SecretDigest, Sight,
 };
 use keybound_proto::jose::{Algorithm, AlgorithmSet, SigningInput};
 use keybound_proto::time::{Clock, ManualClock};
@@ -306,8 +306,10 @@ pub(crate) fn config(client_key: &SoftwareKey) -> IssuerConfig {
             mode: RegistrationMode::Open,
             resources: texts(&[MAIN, REPORTS]),
             scopes: texts(&["approvals:read", "approvals:write", "reports:read"]),
+            client_anchors: None,
             max_clients: 8,
         },
+        certificates: None,
         profile: Profile::default(),
         assertion_algorithms: IssuerConfig::DEFAULT_ASSERTION_ALGORITHMS,
         nonce: NonceConfig {
@@ -332,6 +334,7 @@ fn clients(key: &SoftwareKey) -> Vec<ClientConfig> {
         scopes: vec!["approvals:read".to_owned(), "approvals:write".to_owned()],
         resources: vec![MAIN.to_owned()],
         unconstrained: None,
+        certificate: CertificateUse::default(),
         nonce: false,
         sight: Sight::Own,
     };

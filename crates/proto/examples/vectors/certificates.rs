@@ -1,5 +1,7 @@
 //! Vectors about client certificates (RFC 8705, RFC 5280): what is read, and when it is in force.
 
+mod clients;
+
 use keybound_proto::base64url;
 use keybound_proto::certificate::CertificateThumbprint;
 use rcgen::string::Ia5String;
@@ -12,20 +14,27 @@ use serde_json::{Value, json};
 use crate::make::{NOW, Who};
 
 pub(crate) fn file() -> Value {
-    let vectors = [form(), times(), names()].concat();
+    let clients = [clients::names(), clients::paths(), clients::self_signed()].concat();
+    let vectors = [form(), times(), names(), clients].concat();
     json!({
         "about": "Client certificates as a TLS handshake delivers them, in base64url of DER. `expect` is what a server says that looks at \
-                  form and validity; `x5t#S256`, `subject` (RFC 4514) and names are what it reads.",
+                  form and validity, then, where there are `anchors`, at the path to one of them and, with `crls`, at revocation, and at \
+                  the client's `registered` metadata. `subject` (RFC 4514) and `names` are what it reads.",
         "vectors": vectors,
     })
 }
 
 /// The certificate's key is the agent's key of `keys.json`.
 fn pair() -> KeyPair {
-    let mut pkcs8 = vec![
+    pair_of(Who::Agent)
+}
+
+fn pair_of(who: Who) -> KeyPair {
+    // PKCS#8 around the seed (RFC 8410 section 7).
+    let head = [
         0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20,
     ];
-    pkcs8.extend([Who::Agent as u8; 32]);
+    let pkcs8 = [&head[..], &[who as u8; 32]].concat();
     KeyPair::from_pkcs8_der_and_sign_algo(&pkcs8.as_slice().into(), &PKCS_ED25519)
         .expect("a seed of 32 bytes")
 }

@@ -4,7 +4,7 @@
 //! connection, with the chain that came with it. Its identity comes from that one certificate
 //! and never from another of the chain. [`CertificateThumbprint`] is the `x5t#S256` of RFC 8705
 //! section 3.1. [`DistinguishedName`] compares subjects as parsed names (RFC 4514, RFC 5280
-//! section 7.1).
+//! section 7.1). [`TrustAnchors`] judge a path for client authentication.
 //!
 //! Parsing is strict DER with bounded sizes; a certificate has one accepted byte form. Version 1
 //! certificates are read, as RFC 8705 Appendix A prints one.
@@ -13,12 +13,19 @@
 //! was a `PeerCertificate`. This module opens no connection and fetches no status (no OCSP, no
 //! `caIssuers`), and knows no system trust store.
 
+mod anchors;
+mod client;
 mod der;
 mod dn;
 mod peer;
 mod read;
 mod thumbprint;
 
+pub use self::anchors::{TrustAnchorError, TrustAnchors, TrustedCertificate};
+pub use self::client::{
+    CertificateRegistered, ClientName, ClientNameError, NameMatches, RegisteredCertificates,
+    RegisteredCertificatesError,
+};
 pub use self::dn::{DistinguishedName, DistinguishedNameError};
 pub use self::peer::{CertificateError, CertificateInForce, CertificateUsage, PeerCertificate};
 pub use self::thumbprint::{CertificateThumbprint, SpkiThumbprint, ThumbprintError};

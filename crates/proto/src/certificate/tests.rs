@@ -1,7 +1,11 @@
-use super::{CertificateError, PeerCertificate};
+use super::{
+    CertificateError, ClientName, PeerCertificate, RegisteredCertificates,
+    RegisteredCertificatesError, TrustAnchorError, TrustAnchors,
+};
 use crate::base64url;
 use crate::cause::Cause;
 use crate::jose::PublicKey;
+use crate::json::Object;
 use crate::time::UnixTime;
 use serde_json::Value;
 
@@ -19,12 +23,38 @@ fn texts(value: &Value) -> Vec<String> {
     list.map(|text| text.as_str().unwrap().to_owned()).collect()
 }
 
-/// Form, then validity at the vector's moment.
+/// Form, validity at the vector's moment, the path, and what the client registered.
 fn read(vector: &Value) -> Result<PeerCertificate, Cause> {
-    let chain = vector["chain"].as_array().into_iter().flatten();
-    let peer =
-        PeerCertificate::from_der(&bytes(&vector["certificate"]), chain.map(bytes).collect())?;
-    peer.check_time(UnixTime::from_secs(vector["now"].as_u64().unwrap()))?;
+    let list = |name: &str| -> Vec<_> {
+        let list = vector[name].as_array().into_iter().flatten();
+        list.map(bytes).collect()
+    };
+    let now = UnixTime::from_secs(vector["now"].as_u64().unwrap());
+    let peer = PeerCertificate::from_der(&bytes(&vector["certificate"]), list("chain"))?;
+    peer.check_time(now)?;
+    let registered = &vector["registered"];
+    if vector["anchors"].is_array() {
+        let anchors = TrustAnchors::from_der(list("anchors").iter().map(Vec::as_slice)).unwrap();
+        let lists = list("crls");
+        let lists = lists.iter().map(Vec::as_slice);
+        let anchors = anchors.with_revocation_lists(lists).unwrap();
+        let trusted = anchors.verify_client(&peer, now)?;
+        let (member, value) = registered.as_object().unwrap().iter().next().unwrap();
+        let name = ClientName::read(member, value.as_str().unwrap()).unwrap();
+        assert_eq!(
+            ClientName::read(name.member(), &name.value()),
+            Ok(name.clone())
+        );
+        name.check(&trusted).map_err(|refused| refused.cause())?;
+    } else if registered["jwks"].is_object() {
+        let jwks = registered["jwks"].to_string();
+        let read = |text: &str| {
+            RegisteredCertificates::read(&Object::parse(text.as_bytes()).unwrap()).unwrap()
+        };
+        // What is stored means the same as what was registered.
+        let registered = read(&read(&jwks).to_jwks());
+        registered.check(&peer).map_err(|refused| refused.cause())?;
+    }
     Ok(peer)
 }
 
@@ -42,6 +72,9 @@ fn every_certificate_vector_is_read_as_expected() {
             assert_eq!(peer.subject().to_string(), subject);
         }
         let names = &vector["names"];
+        if !vector["registered"].is_null() {
+            continue;
+        }
         assert_eq!(peer.dns_names(), texts(&names["dns"]));
         assert_eq!(peer.uris(), texts(&names["uri"]));
         assert_eq!(peer.emails(), texts(&names["email"]));
@@ -124,4 +157,60 @@ fn nothing_but_public_facts_is_shown() {
     let error = PeerCertificate::from_der(b"secret", Vec::new()).unwrap_err();
     assert_eq!(error, CertificateError::Malformed);
     assert!(!format!("{error:?} {error}").contains("secret"));
+}
+
+#[test]
+fn a_registration_that_says_nothing_is_none() {
+    let read = |text: &str| RegisteredCertificates::read(&Object::parse(text.as_bytes()).unwrap());
+    let key = load("keys.json")["keys"][0]["jwk"].clone();
+    let mut public = key.clone();
+    public.as_object_mut().unwrap().remove("d");
+    let mut other = public.clone();
+    let file = load("rfc/rfc8705_mtls.json");
+    other["x5c"] = file["jwk"]["x5c"].clone();
+    let set = |key: &Value| format!(r#"{{"keys":[{key}]}}"#);
+    for set in [
+        "{}".to_owned(),
+        r#"{"keys":[]}"#.to_owned(),
+        r#"{"keys":["x"]}"#.to_owned(),
+    ] {
+        assert_eq!(read(&set).err(), Some(RegisteredCertificatesError::Set));
+    }
+    let many = format!(r#"{{"keys":[{}]}}"#, vec![public.to_string(); 9].join(","));
+    assert_eq!(read(&many).err(), Some(RegisteredCertificatesError::Set));
+    assert!(matches!(
+        read(&set(&key)),
+        Err(RegisteredCertificatesError::Key(_))
+    ));
+    let certificate = Some(RegisteredCertificatesError::Certificate);
+    assert_eq!(
+        read(&set(&other)).err(),
+        certificate,
+        "another key's certificate"
+    );
+    other["x5c"] = serde_json::json!([]);
+    assert_eq!(read(&set(&other)).err(), certificate);
+    assert!(read(&set(&public)).is_ok());
+}
+
+#[test]
+fn anchors_are_authorities() {
+    let file = load("certificates.json");
+    let vectors = file["vectors"].as_array().unwrap();
+    let leaf = bytes(&vectors.last().unwrap()["certificate"]);
+    let read = |der: &[u8]| TrustAnchors::from_der([der]).err();
+    assert_eq!(read(&leaf), Some(TrustAnchorError::NotAnAuthority));
+    assert_eq!(read(b"x"), Some(TrustAnchorError::Malformed));
+    assert_eq!(
+        TrustAnchors::from_pem(b"").err(),
+        Some(TrustAnchorError::Empty)
+    );
+    let find = |id: &str| vectors.iter().find(|vector| vector["id"] == id).unwrap();
+    let expired = bytes(&find("path-anchor-expired")["anchors"][0]);
+    let anchors = TrustAnchors::from_der([expired.as_slice()]).unwrap();
+    let now = UnixTime::from_secs(find("path-anchor-expired")["now"].as_u64().unwrap());
+    assert_eq!(anchors.check_time(now), Err(TrustAnchorError::Expired));
+    assert_eq!(anchors.check_time(now.minus(86_400)), Ok(()));
+    let list = anchors.with_revocation_lists([&b"x"[..]]).err();
+    assert_eq!(list, Some(TrustAnchorError::RevocationList));
 }

@@ -11,7 +11,8 @@
 
 use std::fmt;
 
-use super::{ACCESS_TOKEN_TYPE, TokenHash};
+use super::{ACCESS_TOKEN_TYPE, RENEWAL, TokenHash};
+use crate::certificate::{CertificateInForce, CertificateThumbprint, PeerCertificate};
 use crate::jose::{Algorithm, Jkt, SigningInput};
 use crate::json_text::ObjectText;
 use crate::time::UnixTime;
@@ -47,30 +48,50 @@ pub enum Binding {
 }
 
 impl Binding {
-    /// The thumbprint of the key, if bound to one.
+    /// The key that locks and records know the token by: the proven key, or that of the
+    /// certificate. `None` where unbound, or where a certificate's kind of key is not known.
     #[must_use]
-    pub const fn jkt(&self) -> Option<Jkt> {
+    pub fn jkt(&self) -> Option<Jkt> {
         match self {
-            Self::Constrained(constraint) => Some(constraint.jkt()),
+            Self::Constrained(constraint) => constraint.jkt(),
             Self::Unconstrained(_) => None,
         }
     }
 
-    /// The token type the client is told (RFC 9449 section 5): never `Bearer` for a bound token.
+    /// The certificate the token is bound to, if it is.
     #[must_use]
-    pub const fn token_type(&self) -> &'static str {
+    pub fn certificate(&self) -> Option<CertificateThumbprint> {
         match self {
-            Self::Constrained(SenderConstraint::Dpop(_)) => "DPoP",
-            Self::Unconstrained(_) => "Bearer",
+            Self::Constrained(constraint) => constraint.certificate(),
+            Self::Unconstrained(_) => None,
         }
     }
 
-    /// The name of the method in records and metrics.
+    /// The token type the client is told: `DPoP` for every token that needs a proof (RFC 9449
+    /// section 5), `Bearer` for one bound by certificate alone (RFC 8705 section 3).
+    #[must_use]
+    pub const fn token_type(&self) -> &'static str {
+        match self {
+            Self::Constrained(constraint) if constraint.needs_proof() => "DPoP",
+            Self::Constrained(_) | Self::Unconstrained(_) => "Bearer",
+        }
+    }
+
+    /// The name of the method, or of both, in records and metrics.
     #[must_use]
     pub const fn method(&self) -> &'static str {
         match self {
-            Self::Constrained(SenderConstraint::Dpop(_)) => "dpop",
+            Self::Constrained(constraint) => constraint.method(),
             Self::Unconstrained(_) => "none",
+        }
+    }
+
+    /// The `cnf` of the token; `None` where unbound.
+    #[must_use]
+    pub fn confirmation(&self) -> Option<String> {
+        match self {
+            Self::Constrained(constraint) => Some(constraint.confirmation()),
+            Self::Unconstrained(_) => None,
         }
     }
 }
@@ -90,7 +111,7 @@ impl Binding {
 /// use keybound_proto::jose::Jkt;
 /// use keybound_proto::token::SenderConstraint;
 /// let jkt: Jkt = "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I".parse().unwrap();
-/// let same = |constraint: &SenderConstraint| constraint.jkt() == jkt;
+/// let same = |constraint: &SenderConstraint| constraint.jkt() == Some(jkt);
 /// # let _ = same;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -101,6 +122,14 @@ pub enum SenderConstraint {
         reason = "nobody outside this crate may make the witness"
     )]
     Dpop(ProvenKey),
+    /// Proven by the TLS handshake with a client certificate (RFC 8705 section 3).
+    Mtls(ProvenCertificate),
+    /// Both, and every request has to prove both.
+    #[expect(
+        private_interfaces,
+        reason = "nobody outside this crate may make the witness"
+    )]
+    Both(ProvenKey, ProvenCertificate),
 }
 
 /// A key whose possession was proven by a signature over the request at hand.
@@ -114,13 +143,122 @@ impl ProvenKey {
     }
 }
 
-impl SenderConstraint {
-    /// The thumbprint of the proven key.
+/// A certificate in force, whose key's possession the TLS handshake of this request's
+/// connection proved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProvenCertificate {
+    certificate: PeerCertificate,
+    renewal: CertificateRenewal,
+}
+
+/// Which other certificates may stand in for the one a token is bound to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CertificateRenewal {
+    /// None (RFC 8705 section 3): a renewed certificate needs a new token.
+    #[default]
+    Refused,
+    /// Every certificate of the same public key.
+    SamePublicKey,
+}
+
+impl ProvenCertificate {
+    /// For servers that terminate TLS, and for whoever was told by one it trusts: `certificate`
+    /// is the end-entity certificate of the handshake of the connection this request came on.
     #[must_use]
-    pub const fn jkt(&self) -> Jkt {
-        match self {
-            Self::Dpop(key) => key.0,
+    pub fn assertion(certificate: &PeerCertificate, _: CertificateInForce) -> Self {
+        Self {
+            certificate: certificate.clone(),
+            renewal: CertificateRenewal::Refused,
         }
+    }
+
+    /// The same, and the token will say which renewed certificates may stand in.
+    #[must_use]
+    pub fn with_renewal(self, renewal: CertificateRenewal) -> Self {
+        Self { renewal, ..self }
+    }
+
+    /// The certificate.
+    #[must_use]
+    pub const fn certificate(&self) -> &PeerCertificate {
+        &self.certificate
+    }
+
+    fn members(&self, cnf: ObjectText) -> ObjectText {
+        let thumbprint = self.certificate.thumbprint().to_string();
+        let cnf = cnf.string("x5t#S256", &thumbprint);
+        match self.renewal {
+            CertificateRenewal::Refused => cnf,
+            CertificateRenewal::SamePublicKey => {
+                let spki = self.certificate.spki_thumbprint().to_string();
+                cnf.raw(RENEWAL, &ObjectText::new().string("spki", &spki).finish())
+            }
+        }
+    }
+}
+
+impl SenderConstraint {
+    /// Bound to the certificate alone.
+    #[must_use]
+    pub const fn to_certificate(certificate: ProvenCertificate) -> Self {
+        Self::Mtls(certificate)
+    }
+
+    /// Bound to the certificate as well.
+    #[must_use]
+    pub fn and_certificate(self, certificate: ProvenCertificate) -> Self {
+        match self {
+            Self::Dpop(key) | Self::Both(key, _) => Self::Both(key, certificate),
+            Self::Mtls(_) => Self::Mtls(certificate),
+        }
+    }
+
+    /// The thumbprint of the proven key; of the certificate's key where no other was proven.
+    #[must_use]
+    pub fn jkt(&self) -> Option<Jkt> {
+        match self {
+            Self::Dpop(key) | Self::Both(key, _) => Some(key.0),
+            Self::Mtls(proven) => proven.certificate.jkt(),
+        }
+    }
+
+    /// The thumbprint of the certificate, if bound to one.
+    #[must_use]
+    pub fn certificate(&self) -> Option<CertificateThumbprint> {
+        match self {
+            Self::Dpop(_) => None,
+            Self::Mtls(proven) | Self::Both(_, proven) => Some(proven.certificate.thumbprint()),
+        }
+    }
+
+    /// Whether requests with the token need a proof by a key, beside a certificate or alone.
+    #[must_use]
+    pub const fn needs_proof(&self) -> bool {
+        match self {
+            Self::Dpop(_) | Self::Both(..) => true,
+            Self::Mtls(_) => false,
+        }
+    }
+
+    /// The name of the method, or of both.
+    #[must_use]
+    pub const fn method(&self) -> &'static str {
+        match self {
+            Self::Dpop(_) => "dpop",
+            Self::Mtls(_) => "mtls",
+            Self::Both(..) => "dpop mtls",
+        }
+    }
+
+    /// `cnf` (RFC 7800 section 3.1): everything it names has to be proven.
+    fn confirmation(&self) -> String {
+        let jkt = |key: &ProvenKey| ObjectText::new().string("jkt", &key.0.to_string());
+        match self {
+            Self::Dpop(key) => jkt(key),
+            Self::Mtls(certificate) => certificate.members(ObjectText::new()),
+            Self::Both(key, certificate) => certificate.members(jkt(key)),
+        }
+        .finish()
     }
 }
 
@@ -174,7 +312,7 @@ impl UnsignedToken {
             .finish();
         let jkt = binding.jkt();
         Self {
-            input: SigningInput::new(&header, &claims_text(claims, jkt)),
+            input: SigningInput::new(&header, &claims_text(claims, binding)),
             token_id: claims.token_id.to_owned(),
             jkt,
         }
@@ -263,7 +401,7 @@ impl IssuanceRecorded {
     }
 }
 
-fn claims_text(claims: &AccessTokenClaims<'_>, jkt: Option<Jkt>) -> String {
+fn claims_text(claims: &AccessTokenClaims<'_>, binding: &Binding) -> String {
     let text = ObjectText::new()
         .string("iss", claims.issuer)
         .string("sub", claims.subject)
@@ -279,11 +417,8 @@ fn claims_text(claims: &AccessTokenClaims<'_>, jkt: Option<Jkt>) -> String {
         .unsigned("iat", claims.issued_at.as_secs())
         .unsigned("nbf", claims.issued_at.as_secs())
         .unsigned("exp", claims.expires_at.as_secs());
-    match jkt {
-        Some(jkt) => {
-            let cnf = ObjectText::new().string("jkt", &jkt.to_string()).finish();
-            text.raw("cnf", &cnf).finish()
-        }
+    match binding.confirmation() {
+        Some(cnf) => text.raw("cnf", &cnf).finish(),
         None => text.finish(),
     }
 }

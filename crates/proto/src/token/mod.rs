@@ -27,7 +27,8 @@ pub use self::form::{OpaqueToken, PresentedToken};
 pub use self::hash::TokenHash;
 pub(crate) use self::mint::ProvenKey;
 pub use self::mint::{
-    AccessTokenClaims, Binding, IssuanceRecorded, Minted, SenderConstraint, UnsignedToken, danger,
+    AccessTokenClaims, Binding, CertificateRenewal, IssuanceRecorded, Minted, ProvenCertificate,
+    SenderConstraint, UnsignedToken, danger,
 };
 
 /// The JWT type of an access token (RFC 9068 section 2.1).

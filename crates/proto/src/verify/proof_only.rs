@@ -30,6 +30,7 @@ pub struct ProofPresented<'a> {
 /// ([`crate::token::Minted::release`]).
 pub struct UnredeemedProof {
     constraint: SenderConstraint,
+    jkt: Jkt,
     jti: String,
     iat: UnixTime,
     window: ProofWindow,
@@ -61,6 +62,7 @@ pub fn begin_proof(
     let signature = proof.verify_signature()?;
     Ok(UnredeemedProof {
         constraint: SenderConstraint::Dpop(ProvenKey::assertion(proof.jkt())),
+        jkt: proof.jkt(),
         iat: proof.iat,
         window: profile.window,
         recent_nonce: proof.nonce.is_some(),
@@ -73,7 +75,7 @@ impl UnredeemedProof {
     /// The key whose possession was proven.
     #[must_use]
     pub const fn jkt(&self) -> Jkt {
-        self.constraint.jkt()
+        self.jkt
     }
 
     /// The witness needed to mint a bound token.

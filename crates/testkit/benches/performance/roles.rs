@@ -153,6 +153,7 @@ async fn issuer(jwks: &str, algorithm: &str) {
             scopes: vec!["approvals:read".to_owned()],
             resources: vec![RESOURCE.to_owned()],
             unconstrained: None,
+            certificate: keybound_issuer::config::CertificateUse::default(),
             nonce: false,
             sight: Sight::Own,
         }],
@@ -161,6 +162,7 @@ async fn issuer(jwks: &str, algorithm: &str) {
             scopes: vec!["approvals:read".to_owned()],
         }],
         registration: RegistrationConfig::default(),
+        certificates: None,
         profile: Profile::default(),
         assertion_algorithms: AlgorithmSet::of(&[Algorithm::Es256, Algorithm::EdDsa]),
         nonce: NonceConfig {

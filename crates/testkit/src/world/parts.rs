@@ -26,9 +26,9 @@ use keybound_holder::{
 };
 use keybound_issuer::Issuer;
 use keybound_issuer::config::{
-    ClientAuthentication, ClientConfig, ErrorDetail, Exemption, GrantType, IssuerConfig,
-    NonceConfig, RegistrationConfig, RegistrationMode, ResourceConfig, Rotation, SecretDigest,
-    Sight,
+    CertificatesConfig, ClientAuthentication, ClientConfig, ErrorDetail, Exemption, GrantType,
+    IssuerConfig, NonceConfig, RegistrationConfig, RegistrationMode, ResourceConfig, Rotation,
+    SecretDigest, Sight,
 };
 use keybound_proto::jose::{Algorithm, AlgorithmSet, Signer};
 use keybound_proto::time::{Clock, ManualClock};
@@ -217,6 +217,7 @@ fn issuer_config(setting: &Setting<'_>, secret_client: &(String, String)) -> Iss
         scopes,
         resources: vec![resource.to_owned()],
         unconstrained: None,
+        certificate: keybound_issuer::config::CertificateUse::default(),
         nonce: false,
         sight: Sight::Own,
     };
@@ -232,6 +233,9 @@ fn issuer_config(setting: &Setting<'_>, secret_client: &(String, String)) -> Iss
     no_grant.grants = Vec::new();
     let mut gateway = client("gateway-1", vec!["keybound:gateway".to_owned()], &control);
     gateway.sight = Sight::Audiences(vec![api.clone()]);
+    let mut certificate_bound = client("certificate-bound", scopes(), &api);
+    certificate_bound.certificate.required = true;
+    let with_certificates = setting.options.certificates;
     IssuerConfig {
         url: url(setting.issuer),
         node: "issuer-1".to_owned(),
@@ -249,7 +253,10 @@ fn issuer_config(setting: &Setting<'_>, secret_client: &(String, String)) -> Iss
             with_secret,
             exempt,
             no_grant,
-        ],
+        ]
+        .into_iter()
+        .chain(with_certificates.then_some(certificate_bound))
+        .collect(),
         resources,
         registration: RegistrationConfig {
             mode: registration_mode(&setting.options.registration),
@@ -257,8 +264,10 @@ fn issuer_config(setting: &Setting<'_>, secret_client: &(String, String)) -> Iss
             scopes: ["approvals:read", "approvals:write", "reports:read"]
                 .map(str::to_owned)
                 .to_vec(),
+            client_anchors: None,
             max_clients: 100,
         },
+        certificates: with_certificates.then(CertificatesConfig::default),
         profile: Profile::default(),
         assertion_algorithms: AlgorithmSet::of(&[Algorithm::Es256, Algorithm::EdDsa]),
         nonce: NonceConfig {

@@ -48,6 +48,7 @@ impl Play {
         options.replay = wanted["replay"].as_str().map(str::to_owned);
         options.revocation_max_age = wanted["revocation_max_age"].as_u64();
         options.registration = wanted["registration"].as_str().unwrap_or("open").to_owned();
+        options.certificates = wanted["certificates"] == true;
         Self {
             world: World::with(options).await,
             token: None,

@@ -92,6 +92,34 @@ pub(crate) enum ClientAuth {
     PrivateKeyJwt,
     /// A secret in the `Authorization` header (RFC 6749 section 2.3.1).
     ClientSecretBasic,
+    /// The certificate of its connection, with one name, from an authority in `client_ca`
+    /// (RFC 8705 section 2.1).
+    TlsClientAuth,
+    /// The certificate of its connection, registered in `jwks` itself or by its key (RFC 8705
+    /// section 2.2).
+    SelfSignedTlsClientAuth,
+}
+
+/// How a client binds its tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum ClientBinding {
+    /// By a DPoP proof (RFC 9449).
+    Dpop,
+    /// By the certificate of its connection (RFC 8705).
+    Mtls,
+}
+
+/// Which certificates a certificate-bound token is good with.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum CertificateBindingName {
+    /// The one it was issued for (RFC 8705 section 3). A renewed certificate needs a new token.
+    #[default]
+    Certificate,
+    /// Every certificate of the same public key. Resource servers that know RFC 8705 only still
+    /// ask for the one it was issued for.
+    PublicKey,
 }
 
 /// Grants.
@@ -100,14 +128,6 @@ pub(crate) enum ClientAuth {
 pub(crate) enum Grant {
     /// RFC 6749 section 4.4.
     ClientCredentials,
-}
-
-/// How a token is bound to its key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum BindingMethod {
-    /// DPoP (RFC 9449).
-    Dpop,
 }
 
 /// How a caller of a route may show possession.

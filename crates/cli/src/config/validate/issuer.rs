@@ -8,7 +8,7 @@ use keybound_issuer::config::{
 use keybound_proto::jose::Algorithm;
 
 use super::checker::Checker;
-use super::front;
+use super::{client_certificate, front};
 use crate::config::model::{
     ClientAuth, ClientSection, Grant, IssuerSection, RegistrationModeName, RegistrationSection,
     SigningAlg,
@@ -59,6 +59,7 @@ pub(super) fn check(checker: &mut Checker<'_>, section: &IssuerSection) -> Optio
             clients: clients?,
             resources: resources?,
             registration: registration?,
+            certificates: None,
             profile: profile?,
             assertion_algorithms: IssuerConfig::DEFAULT_ASSERTION_ALGORITHMS,
             nonce: nonce?,
@@ -135,6 +136,14 @@ fn registration(
         mode,
         resources,
         scopes: section.scopes.clone(),
+        client_anchors: match &section.client_ca {
+            Some(file) => Some(client_certificate::anchors(
+                checker,
+                "issuer.registration.client_ca",
+                file,
+            )?),
+            None => None,
+        },
         max_clients: section.max_clients.into(),
     })
 }
@@ -235,6 +244,7 @@ fn client(checker: &mut Checker<'_>, key: &str, section: &ClientSection) -> Opti
         return None;
     }
     let authentication = authentication(checker, key, section);
+    let certificate = client_certificate::usage(checker, key, section);
     let unconstrained = binding(checker, key, section);
     Some(ClientConfig {
         id: section.id.clone(),
@@ -248,6 +258,7 @@ fn client(checker: &mut Checker<'_>, key: &str, section: &ClientSection) -> Opti
         scopes: section.scopes.clone(),
         resources: section.resources.clone(),
         unconstrained: unconstrained?,
+        certificate: certificate?,
         nonce: section.nonce,
         sight: sight(&section.introspects),
     })
@@ -264,7 +275,29 @@ fn authentication(
     key: &str,
     section: &ClientSection,
 ) -> Option<ClientAuthentication> {
+    client_certificate::check_stray(checker, key, section);
     match (section.auth, &section.jwks, &section.secret_file) {
+        (ClientAuth::TlsClientAuth, None, None) => {
+            client_certificate::by_name(checker, key, section)
+        }
+        (ClientAuth::SelfSignedTlsClientAuth, Some(file), None) => {
+            let jwks = checker.text(&format!("{key}.jwks"), file)?;
+            Some(ClientAuthentication::SelfSignedTlsClientAuth { jwks })
+        }
+        (ClientAuth::TlsClientAuth, ..) => {
+            let message = format!(
+                "`{key}` authenticates with tls_client_auth, which takes `client_ca` and no `jwks` or `secret_file`"
+            );
+            checker.problem(&format!("{key}.auth"), message, None);
+            None
+        }
+        (ClientAuth::SelfSignedTlsClientAuth, ..) => {
+            let message = format!(
+                "`{key}` authenticates with self_signed_tls_client_auth, which takes `jwks` and no `secret_file`"
+            );
+            checker.problem(&format!("{key}.auth"), message, None);
+            None
+        }
         (ClientAuth::PrivateKeyJwt, Some(file), None) => {
             let jwks = checker.text(&format!("{key}.jwks"), file)?;
             Some(ClientAuthentication::PrivateKeyJwt { jwks })
@@ -303,7 +336,7 @@ fn binding(
     section: &ClientSection,
 ) -> Option<Option<Exemption>> {
     if !section.unconstrained {
-        if section.binding_methods.is_empty() {
+        if section.binding_methods.as_ref().is_some_and(Vec::is_empty) {
             let message = format!("`{key}` has no way to bind its tokens");
             let help = "write `binding_methods = [\"dpop\"]`";
             checker.problem(&format!("{key}.binding_methods"), message, Some(help));

@@ -5,6 +5,7 @@
 //! a file that cannot be read is a problem like any other. Asks no network.
 
 mod checker;
+mod client_certificate;
 mod front;
 mod gateway;
 mod introspection;

@@ -13,6 +13,7 @@ fn client(id: &str, source: ClientSource) -> ClientRecord {
         scopes: vec!["approvals:read".to_owned()],
         resources: vec!["https://api.example.com/".to_owned()],
         dpop_bound: true,
+        certificate_bound: false,
         source,
         created_at: NOW,
     }
