@@ -66,6 +66,11 @@ pub(crate) struct IssuerSection {
     /// The issuer identifier: the `iss` of tokens and the base of every
     /// endpoint.
     pub url: String,
+    /// Base of the endpoints that clients use with their certificate
+    /// (`mtls_endpoint_aliases`), served by `issuer.tls`. Without it, `issuer.url`
+    /// itself is where certificates are asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mtls_url: Option<String>,
     /// Address to listen on without TLS, on loopback; `none` where `issuer.tls`
     /// is the only way in.
     #[serde(default = "issuer_listen")]

@@ -25,13 +25,26 @@ pub(super) async fn start(
 ) -> Result<(), Failure> {
     let mut config = settings.config;
     config.error_detail = manner.error_detail;
+    let certificates = config.certificates.as_ref();
+    let has_alias = certificates.is_some_and(|certificates| certificates.alias.is_some());
     let sink: Arc<dyn EventSink> = Arc::new(store.clone());
     front::watch(world, "issuer", &settings.front, (sink, "issuer-1"), clock);
     let issuer = Issuer::start(config, store, Arc::clone(clock))
         .await
         .map_err(|error| Failure::lifecycle(chain(&error)))?;
+    let mut sockets = sockets;
+    let with_tls = settings.front.tls.as_ref().and_then(|_| sockets.pop());
     for socket in sockets {
         world.serve(socket, issuer.router());
+    }
+    if let Some(socket) = with_tls {
+        // Behind an alias `htu` names the alias, and the plain endpoints are elsewhere.
+        let router = if has_alias {
+            issuer.alias_router()
+        } else {
+            issuer.router()
+        };
+        world.serve(socket, router);
     }
     watch(world, &issuer);
     Ok(())

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use keybound_edge::listener::{BindError, Bound, Listener, ListenerConfig, ListenerKind};
-use keybound_proto::uri::Origin;
+use keybound_proto::uri::{HttpUrl, Origin};
 use keybound_proto::wire::ErrorDetail;
 
 use crate::config::settings::{FrontSettings, Settings};
@@ -36,14 +36,17 @@ impl Sockets {
             let any = SocketAddr::from(([127, 0, 0, 1], 0));
             let mut config = listener(any, ListenerKind::Issuer, origin);
             config.web_origins.clone_from(&issuer.cors_origins);
-            sockets.issuer = bind_front(&issuer.front, &config).await?;
+            let alias = issuer.config.certificates.as_ref();
+            let alias = alias.and_then(|certificates| certificates.alias.as_ref());
+            let alias = alias.map(HttpUrl::origin);
+            sockets.issuer = bind_front(&issuer.front, &config, alias).await?;
         }
         if let Some(gateway) = &settings.gateway {
             let any = SocketAddr::from(([127, 0, 0, 1], 0));
             let mut config = listener(any, ListenerKind::Gateway, &gateway.url);
             config.web_origins.clone_from(&gateway.cors_origins);
             config.limits.body_bytes = gateway.max_body_bytes;
-            sockets.gateway = bind_front(&gateway.front, &config).await?;
+            sockets.gateway = bind_front(&gateway.front, &config, None).await?;
         }
         if let Some(control) = &settings.control {
             let config = listener(control.listen, ListenerKind::Control, &control.url);
@@ -80,8 +83,13 @@ pub(crate) async fn free_ports<const COUNT: usize>() -> Result<[SocketAddr; COUN
     Ok(found)
 }
 
-/// Binds every way into issuer or gateway. What is checked of requests is the same for all.
-async fn bind_front(front: &FrontSettings, common: &ListenerConfig) -> Result<Vec<Bound>, Failure> {
+/// Binds every way into issuer or gateway, the one with TLS last. What is checked of requests is
+/// the same for all, but for the origin of the one with TLS where that has its own.
+async fn bind_front(
+    front: &FrontSettings,
+    common: &ListenerConfig,
+    tls_origin: Option<&Origin>,
+) -> Result<Vec<Bound>, Failure> {
     let mut bound = Vec::new();
     if let Some(addr) = front.plain {
         let mut config = common.clone();
@@ -96,6 +104,9 @@ async fn bind_front(front: &FrontSettings, common: &ListenerConfig) -> Result<Ve
         let mut config = common.clone();
         config.addr = with.listen;
         config.tls = Some(with.tls.clone());
+        if let Some(origin) = tls_origin {
+            config.origins = vec![origin.clone()];
+        }
         config
             .certificate_headers
             .clone_from(&front.certificate_headers);

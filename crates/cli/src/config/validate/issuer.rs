@@ -1,17 +1,17 @@
 //! The section `[issuer]`.
 
 use keybound_issuer::config::{
-    ClientAuthentication, ClientConfig, ErrorDetail, Exemption, GrantType, IssuerConfig,
-    NonceConfig, RegistrationConfig, RegistrationMode, ResourceConfig, Rotation, SecretDigest,
-    Sight,
+    CertificatesConfig, ClientAuthentication, ClientConfig, ErrorDetail, Exemption, GrantType,
+    IssuerConfig, NonceConfig, RegistrationConfig, RegistrationMode, ResourceConfig, Rotation,
+    SecretDigest, Sight,
 };
 use keybound_proto::jose::Algorithm;
 
 use super::checker::Checker;
 use super::{client_certificate, front};
 use crate::config::model::{
-    ClientAuth, ClientSection, Grant, IssuerSection, RegistrationModeName, RegistrationSection,
-    SigningAlg,
+    ClientAuth, ClientCertificatesName, ClientSection, Grant, IssuerSection, RegistrationModeName,
+    RegistrationSection, SigningAlg,
 };
 use crate::config::secret::random32;
 use crate::config::settings::IssuerSettings;
@@ -33,6 +33,7 @@ pub(super) fn check(checker: &mut Checker<'_>, section: &IssuerSection) -> Optio
             certificate_header: section.certificate_header.as_ref(),
         },
     );
+    let certificates = certificates(checker, section);
     let access_ttl = checker.duration(
         "issuer.tokens.access_ttl",
         &section.tokens.access_ttl,
@@ -59,7 +60,7 @@ pub(super) fn check(checker: &mut Checker<'_>, section: &IssuerSection) -> Optio
             clients: clients?,
             resources: resources?,
             registration: registration?,
-            certificates: None,
+            certificates: certificates?,
             profile: profile?,
             assertion_algorithms: IssuerConfig::DEFAULT_ASSERTION_ALGORITHMS,
             nonce: nonce?,
@@ -72,6 +73,33 @@ pub(super) fn check(checker: &mut Checker<'_>, section: &IssuerSection) -> Optio
         },
         cors_origins: cors_origins?,
     })
+}
+
+/// Whether clients can come with a certificate, and where; `Some(None)` where they cannot.
+#[expect(
+    clippy::option_option,
+    reason = "the outer level is a problem that was noted, the inner one that there are no certificates"
+)]
+fn certificates(
+    checker: &mut Checker<'_>,
+    section: &IssuerSection,
+) -> Option<Option<CertificatesConfig>> {
+    let asks = section
+        .tls
+        .as_ref()
+        .is_some_and(|tls| tls.client_certificates != ClientCertificatesName::None);
+    let alias = match &section.mtls_url {
+        None => None,
+        Some(url) => Some(checker.url("issuer.mtls_url", url)?),
+    };
+    if alias.is_some() && !asks {
+        let message = "`issuer.mtls_url` is served by nobody who asks for certificates";
+        let help = "add `[issuer.tls]` with `client_certificates = \"optional\"` or `\"required\"`";
+        checker.problem("issuer.mtls_url", message, Some(help));
+        return None;
+    }
+    let taken = asks || section.certificate_header.is_some();
+    Some(taken.then_some(CertificatesConfig { alias }))
 }
 
 fn rotation(checker: &mut Checker<'_>, section: &IssuerSection) -> Option<Rotation> {
