@@ -3,7 +3,7 @@
 //! The outermost actor is the current one; those nested in it acted before. Whether a chain is
 //! allowed is not decided here: it is what the issuer vouched for, and it is recorded.
 
-use super::access::missing;
+use super::claims::missing;
 use crate::json::Object;
 use crate::rejection::Rejection;
 

@@ -15,9 +15,9 @@
 
 use std::fmt;
 
-use super::access::{
-    TokenQuery, TokenSource, ValidNow, audience, key_storage, missing, optional_text,
-    optional_time, scope, text_claim,
+use super::access::{TokenQuery, TokenSource, ValidNow};
+use super::claims::{
+    audience, key_storage, missing, optional_text, optional_time, scope, text_claim,
 };
 use super::status_list::StatusClaim;
 use super::{

@@ -9,6 +9,7 @@ mod access;
 mod actor;
 pub mod artefact;
 pub mod assertion;
+mod claims;
 mod confirmation;
 mod form;
 mod hash;
@@ -18,10 +19,11 @@ mod mint;
 pub mod status_list;
 
 pub use self::access::{
-    AccessToken, IssuerRules, KEY_STORAGE, Leniency, TokenQuery, TokenSource, UnverifiedToken,
+    AccessToken, IssuerRules, Leniency, TokenQuery, TokenSource, UnverifiedToken,
 };
 pub(crate) use self::access::{ForThisResource, ValidNow, WorkloadClaims, WorkloadProvenBy};
 pub use self::actor::{Actor, MAX_ACTORS};
+pub use self::claims::KEY_STORAGE;
 pub use self::confirmation::{CertificateBinding, Confirmation, KeyBinding, RENEWAL, Renewal};
 pub use self::form::{OpaqueToken, PresentedToken};
 pub use self::hash::TokenHash;
