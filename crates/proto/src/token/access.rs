@@ -14,7 +14,7 @@ use super::claims::{
     audience, key_storage, missing, optional_text, optional_time, scope, text_claim, time_claim,
 };
 use super::status_list::StatusClaim;
-use super::{ACCESS_TOKEN_TYPE, Confirmation, KeyBinding, MAX_TIME, TokenHash};
+use super::{ACCESS_TOKEN_TYPE, Confirmation, KeyBinding, TokenHash};
 use crate::binding::BindingMethod;
 use crate::cause::Cause;
 use crate::certificate::CertificateThumbprint;
