@@ -57,11 +57,6 @@ const LATER_VALUES: &[LaterValue] = &[
         instead: "this release supports `require` and `off`; `observe` and `prefer` follow in a later one",
     },
     LaterValue {
-        key: "binding_methods",
-        values: &["mtls", "httpsig", "wimse"],
-        instead: "this release binds tokens with `dpop`; the other methods follow in a later one",
-    },
-    LaterValue {
         key: "replay",
         values: &[
             "redis:",
@@ -85,13 +80,8 @@ const LATER_VALUES: &[LaterValue] = &[
     },
     LaterValue {
         key: "auth",
-        values: &[
-            "none",
-            "tls_client_auth",
-            "spiffe_jwt",
-            "attest_jwt_client_auth",
-        ],
-        instead: "this release supports `private_key_jwt` and `client_secret_basic`; other methods follow in a later one",
+        values: &["none", "spiffe_jwt", "attest_jwt_client_auth"],
+        instead: "this release supports `private_key_jwt`, `client_secret_basic`, `tls_client_auth` and `self_signed_tls_client_auth`; other methods follow in a later one",
     },
     LaterValue {
         key: "grants",

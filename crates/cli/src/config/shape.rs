@@ -213,10 +213,11 @@ impl<'a> Shape<'a> {
     fn elsewhere(self, key: &str) -> Option<(String, &'a str)> {
         let mut tables = Vec::new();
         Self::of(self.root).tables("", &mut tables);
-        tables.into_iter().find_map(|(heading, shape)| {
+        let near = tables.into_iter().filter_map(|(heading, shape)| {
             let near = nearest(key, &shape.members())?;
             Some((heading, near))
-        })
+        });
+        near.min_by_key(|(_, name)| strsim::damerau_levenshtein(key, name))
     }
 
     /// Every table beneath this one, with its heading.

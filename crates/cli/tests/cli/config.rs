@@ -127,14 +127,9 @@ fn a_feature_of_a_later_release_is_named_as_such() {
             "this release supports `require` and `off`",
         ),
         (
-            "upstream =",
-            "binding_methods = [\"httpsig\"]\nupstream =",
-            "binds tokens with `dpop`",
-        ),
-        (
             "auth = \"private_key_jwt\"",
-            "auth = \"tls_client_auth\"",
-            "`private_key_jwt` and `client_secret_basic`",
+            "auth = \"spiffe_jwt\"",
+            "`private_key_jwt`, `client_secret_basic`",
         ),
     ] {
         let home = edited(|toml| toml.replace(from, to));

@@ -270,7 +270,7 @@ fn refuse_urls(request: &Object<'_>) -> Result<(), Rejection> {
     for (name, value) in request.iter() {
         // `tls_client_auth_san_uri` is a name to compare; nobody follows it.
         let names_urls = (name.ends_with("_uri") || name.ends_with("_uris"))
-            && !ClientName::MEMBERS.contains(&name.as_ref());
+            && !ClientName::MEMBERS.contains(&name);
         let empty = match value {
             Value::Null => true,
             Value::Array(items) => items.is_empty(),

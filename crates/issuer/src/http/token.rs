@@ -172,7 +172,7 @@ impl TokenRequest<'_> {
             confirmation: minting
                 .binding
                 .certificate()
-                .and(minting.binding.confirmation()),
+                .and_then(|_| minting.binding.confirmation()),
             binding: minting.binding.method(),
             audience: minting.grant.audience.clone(),
             scope: minting.scope.to_owned(),

@@ -70,6 +70,10 @@ impl Default for Profile {
 
 /// What a gateway may forward, and nothing else.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one a request, moved a few times; a box would be one more allocation a request"
+)]
 pub enum Permitted {
     /// No token, but the signature of an agent that an operator welcomes on this route.
     Agent(Box<VerifiedAgent>),

@@ -186,28 +186,9 @@ pub(super) async fn start_issuer(
     serve(bound, issuer.router().layer(from_fn(count)))
 }
 
-fn issuer_config(setting: &Setting<'_>, secret_client: &(String, String)) -> IssuerConfig {
-    let api = format!("{}/", setting.gateway);
-    let reports = format!("{}/reports", setting.gateway);
-    let control = format!("{}/", setting.control);
-    let scopes = || vec!["approvals:read".to_owned(), "approvals:write".to_owned()];
-    let resources = vec![
-        ResourceConfig {
-            identifier: api.clone(),
-            scopes: scopes(),
-        },
-        ResourceConfig {
-            identifier: reports.clone(),
-            scopes: vec!["reports:read".to_owned()],
-        },
-        ResourceConfig {
-            identifier: control.clone(),
-            scopes: ["keybound:read", "keybound:respond", "keybound:gateway"]
-                .map(str::to_owned)
-                .to_vec(),
-        },
-    ];
-    let client = |id: &str, scopes: Vec<String>, resource: &str| ClientConfig {
+/// A client with a key of its own, for one resource.
+fn client(id: &str, scopes: Vec<String>, resource: &str) -> ClientConfig {
+    ClientConfig {
         id: id.to_owned(),
         identity: None,
         authentication: ClientAuthentication::PrivateKeyJwt {
@@ -220,7 +201,24 @@ fn issuer_config(setting: &Setting<'_>, secret_client: &(String, String)) -> Iss
         certificate: keybound_issuer::config::CertificateUse::default(),
         nonce: false,
         sight: Sight::Own,
+    }
+}
+
+fn issuer_config(setting: &Setting<'_>, secret_client: &(String, String)) -> IssuerConfig {
+    let api = format!("{}/", setting.gateway);
+    let reports = format!("{}/reports", setting.gateway);
+    let control = format!("{}/", setting.control);
+    let scopes = || vec!["approvals:read".to_owned(), "approvals:write".to_owned()];
+    let resource = |identifier: &str, scopes: &[&str]| ResourceConfig {
+        identifier: identifier.to_owned(),
+        scopes: scopes.iter().map(|&scope| scope.to_owned()).collect(),
     };
+    let admin = ["keybound:read", "keybound:respond", "keybound:gateway"];
+    let resources = vec![
+        resource(&api, &["approvals:read", "approvals:write"]),
+        resource(&reports, &["reports:read"]),
+        resource(&control, &admin),
+    ];
     let operator = vec!["keybound:read".to_owned(), "keybound:respond".to_owned()];
     let mut with_secret = client(&secret_client.0, scopes(), &api);
     with_secret.authentication =

@@ -87,6 +87,10 @@ pub(crate) enum RegistrationModeName {
 /// How a client authenticates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[expect(
+    clippy::enum_variant_names,
+    reason = "the registered names of the methods, as the file has them"
+)]
 pub(crate) enum ClientAuth {
     /// A signed assertion (RFC 7523).
     PrivateKeyJwt,

@@ -16,7 +16,8 @@ async fn a_gateway_cannot_report_what_it_cannot_have_seen() {
         let body = json!({ "events": [event(1, EventKind::RequestRefused), event(2, kind)] });
         let answer = world.post(&gateway, "/v1/events", &body).await;
         let expected = match kind {
-            EventKind::GatewayConnected
+            EventKind::CertificateHeaderIgnored
+            | EventKind::GatewayConnected
             | EventKind::LockApplied
             | EventKind::RefusalsAggregated
             | EventKind::ReplayLogLost
