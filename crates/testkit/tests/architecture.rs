@@ -63,11 +63,12 @@ const MAY_IMPORT_IN_TESTS: &[(&str, &[&str])] = &[
     ("keybound-edge", &["keybound-custody"]),
 ];
 
-/// Everything the sans-IO core is built on: one cryptographic backend, encodings, certificates,
+/// Everything the sans-IO core is built on: one cryptographic backend, encodings, certificates, compressed status lists,
 /// wiping of secrets.
 const PROTO_IS_BUILT_ON: &[&str] = &[
     "aws-lc-rs",
     "base64",
+    "flate2",
     "rustls-pki-types",
     "rustls-webpki",
     "serde",

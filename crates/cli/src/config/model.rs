@@ -7,6 +7,7 @@
 //! [`super::validate`].
 
 mod choices;
+mod control;
 mod front;
 mod introspection;
 mod workloads;
@@ -22,6 +23,7 @@ pub(crate) use self::choices::{
     ProofAlg, RegistrationModeName, ReplayModeName, RouteBinding, RouteReplay, SignalDelivery,
     SigningAlg, StatusListName, TokenAlg,
 };
+pub(crate) use self::control::{ControlSection, ManagementSection};
 pub(crate) use self::front::{CertificateHeaderSection, TlsSection};
 pub(crate) use self::introspection::{AnswerFormName, IntrospectionMode, IntrospectionSection};
 pub(crate) use self::workloads::{TrustDomainSection, WorkloadProfileName, WorkloadSection};
@@ -480,29 +482,6 @@ pub(crate) struct RouteSection {
     pub max_signed_body_bytes: u32,
 }
 
-/// The control plane.
-#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub(crate) struct ControlSection {
-    /// Public origin. By default `http://` and `listen`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub url: Option<String>,
-    /// Address to listen on; loopback only.
-    pub listen: String,
-    /// Issuer of the tokens that the admin API accepts. By default the `url` of
-    /// the section `issuer`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub issuer: Option<String>,
-}
-
-/// Health and metrics.
-#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub(crate) struct ManagementSection {
-    /// Address to listen on; loopback only.
-    pub listen: String,
-}
-
 impl Default for TokensSection {
     fn default() -> Self {
         Self {
@@ -540,24 +519,6 @@ impl Default for RegistrationSection {
             resources: Vec::new(),
             client_ca: None,
             max_clients: 10_000,
-        }
-    }
-}
-
-impl Default for ControlSection {
-    fn default() -> Self {
-        Self {
-            url: None,
-            listen: "127.0.0.1:9402".to_owned(),
-            issuer: None,
-        }
-    }
-}
-
-impl Default for ManagementSection {
-    fn default() -> Self {
-        Self {
-            listen: "127.0.0.1:9403".to_owned(),
         }
     }
 }

@@ -138,7 +138,7 @@ const DEFECTS: &[TokenDefect] = &[
             &checks::TK_03,
             "cnf-other-method",
             "a token bound to a client certificate that is not shown",
-            Cause::TokenCnfUnsupported,
+            Cause::CertificateAbsent,
         ),
         change: |token, _| {
             let thumbprint = base64url::encode(&[7; 32]);

@@ -63,12 +63,27 @@ const OF_RESOURCE_SERVERS: &[&str] = &[
     "authorization.absent",
     "dpop.absent",
     "dpop.ath.",
+    "digest.",
+    "httpsig.",
+    "introspection.",
+    "spiffe.",
+    "status_list.",
     "token.",
+    "wimse.",
+    "workload.",
     "scope.insufficient",
     "keys.unavailable",
     "replay.epoch",
     "revocation.stale",
     "upstream.",
+];
+
+/// Beginnings of causes that take a client with a certificate; the probe has none at an issuer
+/// and asks about certificates at resource servers.
+const OF_CERTIFICATES: &[&str] = &[
+    "certificate.",
+    "certificate_header.",
+    "client.certificate_required",
 ];
 
 /// A world as the issuer's configuration makes it.
@@ -221,6 +236,7 @@ async fn every_cause_of_an_issuer_has_a_case_or_a_reason() {
         let id = cause.id();
         let elsewhere = OF_RESOURCE_SERVERS
             .iter()
+            .chain(OF_CERTIFICATES)
             .any(|prefix| id.starts_with(prefix));
         let ways = [asked.contains(id), excused.contains(id), elsewhere];
         assert_eq!(ways.iter().filter(|way| **way).count(), 1, "{id}: {ways:?}");
