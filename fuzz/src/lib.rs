@@ -35,47 +35,92 @@ mod workloads;
 /// Reads the bytes as a peer would have sent them; says whether they were accepted.
 pub type Target = fn(&[u8]) -> bool;
 
-/// Every target by its name, which is also the name of its corpus folder.
-pub const TARGETS: [(&str, Target); 29] = [
-    ("access_token", tokens::access_token),
-    ("artefact", records::artefact),
-    ("authorization", requests::authorization),
-    ("client_assertion", tokens::client_assertion),
-    ("content_digest", signatures::digest),
-    ("directory", signatures::directory),
-    ("encodings", jose::encodings),
-    ("event", records::event),
-    ("http_url", addresses::http_url),
-    ("htu", addresses::htu),
-    ("json", jose::json),
-    ("jwk", jose::jwk),
-    ("jws", jose::jws),
-    ("keybound_assertion", tokens::keybound_assertion),
-    ("nonce", requests::nonce),
-    ("origin", addresses::origin),
-    ("proof", requests::proof),
-    ("request", requests::request),
-    ("request_target", addresses::request_target),
-    ("signal", tokens::signal),
-    ("signature_input", signatures::signature_input),
-    ("signature_key", signatures::signature_key_field),
-    ("structured_field", signatures::structured),
-    ("subject", records::subject),
-    ("trust_bundle", workloads::trust_bundle),
-    ("workload_api", workloads::workload_api),
-    ("workload_id", workloads::workload_id),
-    ("workload_proof", workloads::workload_proof),
-    ("workload_token", workloads::workload_token),
+/// The parsers that one executable explores together. They read the same kind of text, so what is
+/// learned from one of them is worth trying on the others.
+pub struct Family {
+    /// Also the name of the executable.
+    pub name: &'static str,
+    /// Each target by its name, which is also the name of its corpus folder.
+    pub targets: &'static [(&'static str, Target)],
+}
+
+/// Everything there is to explore.
+pub const FAMILIES: [Family; 7] = [
+    Family {
+        name: "addresses",
+        targets: &[
+            ("http_url", addresses::http_url),
+            ("htu", addresses::htu),
+            ("origin", addresses::origin),
+            ("request_target", addresses::request_target),
+        ],
+    },
+    Family {
+        name: "jose",
+        targets: &[
+            ("encodings", jose::encodings),
+            ("json", jose::json),
+            ("jwk", jose::jwk),
+            ("jws", jose::jws),
+        ],
+    },
+    Family {
+        name: "records",
+        targets: &[
+            ("artefact", records::artefact),
+            ("event", records::event),
+            ("subject", records::subject),
+        ],
+    },
+    Family {
+        name: "requests",
+        targets: &[
+            ("authorization", requests::authorization),
+            ("nonce", requests::nonce),
+            ("proof", requests::proof),
+            ("request", requests::request),
+        ],
+    },
+    Family {
+        name: "signatures",
+        targets: &[
+            ("content_digest", signatures::digest),
+            ("directory", signatures::directory),
+            ("signature_input", signatures::signature_input),
+            ("signature_key", signatures::signature_key_field),
+            ("structured_field", signatures::structured),
+        ],
+    },
+    Family {
+        name: "tokens",
+        targets: &[
+            ("access_token", tokens::access_token),
+            ("client_assertion", tokens::client_assertion),
+            ("keybound_assertion", tokens::keybound_assertion),
+            ("signal", tokens::signal),
+        ],
+    },
+    Family {
+        name: "workloads",
+        targets: &[
+            ("trust_bundle", workloads::trust_bundle),
+            ("workload_api", workloads::workload_api),
+            ("workload_id", workloads::workload_id),
+            ("workload_proof", workloads::workload_proof),
+            ("workload_token", workloads::workload_token),
+        ],
+    },
 ];
 
-/// Runs the target called `name`.
+/// Gives one input to every target of a family.
 ///
 /// # Panics
-/// When there is no such target, and when the target finds a fault.
-pub fn run(name: &str, input: &[u8]) -> bool {
-    let target = TARGETS.iter().find(|(known, _)| *known == name);
-    let (_, target) = target.expect("a target of the table");
-    target(input)
+/// When there is no such family, and when a target finds a fault.
+pub fn explore(family: &str, input: &[u8]) {
+    let family = FAMILIES.iter().find(|known| known.name == family);
+    for (_, target) in family.expect("a family of the table").targets {
+        target(input);
+    }
 }
 
 /// When every target happens: 2027-01-15T08:00:00Z.

@@ -3,10 +3,14 @@
 //! Exploring needs a nightly compiler and cargo-fuzz. The corpus it leaves behind is replayed by
 //! the ordinary tests on the ordinary compiler, so nothing found here is forgotten.
 
+use std::path::{Path, PathBuf};
+use std::{fs, io};
+
 use serde_json::Value;
 
 use crate::command::Run;
 use crate::failure::Failure;
+use crate::paths;
 
 const DEFAULT_SECONDS: u64 = 60;
 
@@ -30,13 +34,35 @@ pub(crate) fn run(options: &[String]) -> Result<(), Failure> {
     }
     let known = targets()?;
     let chosen = choose(&known, &plan.targets)?;
+    let seeds = seeds()?;
     for target in chosen {
+        // libFuzzer writes what it finds into the first folder and only reads the others.
+        let found = paths::root().join("fuzz/target/found").join(&target);
+        fs::create_dir_all(&found).map_err(|source| unreadable(&found, source))?;
         Run::new("cargo")
-            .arguments(["+nightly", "fuzz", "run", target.as_str(), "--"])
-            .arguments([format!("-max_total_time={}", plan.seconds)])
+            .arguments(["+nightly", "fuzz", "run", target.as_str()])
+            .arguments([&found])
+            .arguments(&seeds)
+            .arguments(["--".to_owned(), format!("-max_total_time={}", plan.seconds)])
             .wait()?;
     }
     Ok(())
+}
+
+/// The folders of the corpus. A family is given all of them: what one parser refuses is often
+/// what another one is for.
+fn seeds() -> Result<Vec<PathBuf>, Failure> {
+    let corpus = paths::root().join("fuzz/corpus");
+    let entries = fs::read_dir(&corpus).map_err(|source| unreadable(&corpus, source))?;
+    let folders: Result<Vec<_>, _> = entries.map(|entry| entry.map(|entry| entry.path())).collect();
+    folders.map_err(|source| unreadable(&corpus, source))
+}
+
+fn unreadable(path: &Path, source: io::Error) -> Failure {
+    Failure::File {
+        path: path.to_owned(),
+        source,
+    }
 }
 
 fn read_options(options: &[String]) -> Result<Plan, Failure> {

@@ -1,5 +1,5 @@
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|input: &[u8]| {
-    keybound_fuzz::run("directory", input);
+    keybound_fuzz::explore("tokens", input);
 });

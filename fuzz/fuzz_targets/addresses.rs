@@ -1,5 +1,5 @@
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|input: &[u8]| {
-    keybound_fuzz::run("request_target", input);
+    keybound_fuzz::explore("addresses", input);
 });
