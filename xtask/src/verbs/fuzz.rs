@@ -54,7 +54,9 @@ pub(crate) fn run(options: &[String]) -> Result<(), Failure> {
 fn seeds() -> Result<Vec<PathBuf>, Failure> {
     let corpus = paths::root().join("fuzz/corpus");
     let entries = fs::read_dir(&corpus).map_err(|source| unreadable(&corpus, source))?;
-    let folders: Result<Vec<_>, _> = entries.map(|entry| entry.map(|entry| entry.path())).collect();
+    let folders: Result<Vec<_>, _> = entries
+        .map(|entry| entry.map(|entry| entry.path()))
+        .collect();
     folders.map_err(|source| unreadable(&corpus, source))
 }
 
