@@ -111,6 +111,7 @@ fn issuance(number: u64) -> Issuance {
         client_id: "payments-batch".to_owned(),
         identity: "payments-batch".to_owned(),
         jkt: Some(Jkt::from_bytes([7; 32])),
+        certificate: None,
         confirmation: None,
         binding: "dpop",
         audience: vec!["https://api.example.com/".to_owned()],

@@ -5,6 +5,7 @@
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderName, Response, StatusCode};
+use keybound_proto::binding::BindingMethods;
 use keybound_proto::jose::AlgorithmSet;
 use keybound_proto::rejection::Rejection;
 use keybound_proto::wire::{self, Answer, AnswerContext, ErrorDetail, Role};
@@ -21,6 +22,7 @@ pub(crate) fn plain(
 ) -> Response<Bytes> {
     let context = AnswerContext {
         role,
+        methods: BindingMethods::ALL,
         algorithms: AlgorithmSet::PROOF_DEFAULT,
         resource_metadata: None,
         scope: None,

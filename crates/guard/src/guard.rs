@@ -178,6 +178,7 @@ impl Guard {
         let scope = detail.expected.as_deref().filter(|_| is_about_scope);
         let context = AnswerContext {
             role: Role::ResourceServer,
+            methods: route.methods,
             algorithms: self.inner.profile.proof_algorithms,
             resource_metadata: route.resource_metadata.as_deref(),
             scope,

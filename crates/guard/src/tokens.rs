@@ -106,7 +106,11 @@ pub(crate) fn is_about(subject: &Subject, token: &AccessToken) -> bool {
         Subject::Identity { issuer, subject } => {
             token.issuer() == issuer && token.subject() == subject
         }
-        Subject::Key(jkt) => token.confirmation().jkt() == Some(*jkt),
+        Subject::Key(key) => {
+            let cnf = token.confirmation();
+            let certificate = cnf.certificate().map(|bound| bound.thumbprint().as_key());
+            cnf.jkt() == Some(*key) || certificate == Some(*key)
+        }
         Subject::Token { issuer, token_id } => {
             token.issuer() == issuer && token.token_id() == Some(token_id.as_str())
         }

@@ -5,7 +5,7 @@
 //! |---|---|---|
 //! | a token is revoked or locked | CAEP `session-revoked` | `jwt_id` {`iss`, `jti`}, or `opaque` {`id`: `sha256:<hex>`} |
 //! | an identity is locked | CAEP `session-revoked` | `iss_sub` {`iss`, `sub`} |
-//! | a key is locked | CAEP `credential-change`, `change_type` = `revoke` | `uri` (RFC 9278 thumbprint URI) |
+//! | a key or a certificate is locked | CAEP `credential-change`, `change_type` = `revoke` | `uri` (RFC 9278 thumbprint URI) |
 //! | a lock is released | `urn:keybound:secevent:lock-released` | as the lock's |
 //!
 //! A SET carries exactly one event, names its receiver in `aud`, its subject in
@@ -19,6 +19,7 @@
 
 use std::fmt;
 
+use crate::certificate::CertificateThumbprint;
 use crate::jose::{Algorithm, Jkt, SigningInput};
 use crate::json;
 use crate::time::UnixTime;
@@ -61,7 +62,9 @@ pub enum Subject {
         /// The `sub` of its tokens.
         subject: String,
     },
-    /// Every token bound to this key, existing and future.
+    /// Every token bound to the key with this thumbprint, existing and future; where the value is
+    /// a certificate's `x5t#S256`, every token bound to that certificate. Both are SHA-256, so
+    /// nothing answers to both, and whoever locks need not know which one was found.
     Key(Jkt),
     /// One token by its handle.
     Token {
@@ -105,6 +108,12 @@ pub struct SecurityEventToken {
 }
 
 impl Subject {
+    /// One certificate, as locks and signals name it.
+    #[must_use]
+    pub const fn certificate(thumbprint: CertificateThumbprint) -> Self {
+        Self::Key(thumbprint.as_key())
+    }
+
     /// `sub_id` as RFC 9493 (and for `jwt_id` the Shared Signals framework) writes it.
     #[must_use]
     pub fn to_json(&self) -> serde_json::Value {

@@ -8,6 +8,7 @@
 //!
 //! This module sends nothing.
 
+use crate::binding::{BindingMethod, BindingMethods};
 use crate::cause::Cause;
 use crate::jose::AlgorithmSet;
 use crate::json_text::ObjectText;
@@ -37,6 +38,8 @@ pub enum ErrorDetail {
 pub struct AnswerContext<'a> {
     /// Who answers.
     pub role: Role,
+    /// How tokens may be bound here: the scheme of the challenge.
+    pub methods: BindingMethods,
     /// Proof algorithms taken here: `algs` of the challenge.
     pub algorithms: AlgorithmSet,
     /// URL of the resource's metadata (RFC 9728 section 5.1), for the challenge.
@@ -356,7 +359,7 @@ impl Kind {
     /// Fixed texts: they say what the standard error already says, never which check failed.
     const fn text(self) -> &'static str {
         match self {
-            Self::Challenge => "a bound access token and a DPoP proof are required",
+            Self::Challenge => "a bound access token and proof of its key are required",
             Self::GrantNotSupported => "the grant type is not supported",
             Self::InsufficientScope => "the access token lacks a scope",
             Self::InvalidClient => "client authentication failed",
@@ -406,7 +409,7 @@ impl Kind {
     }
 }
 
-/// RFC 9449 section 7.1: scheme `DPoP` with `error` and `algs`; RFC 9728 section 5.1 adds
+/// RFC 9449 section 7.1: scheme `DPoP` with `error` and `algs`, on routes that take it; RFC 9728 section 5.1 adds
 /// `resource_metadata`. An authorization server challenges for client authentication
 /// (RFC 6749 section 5.2) and for the initial access token of registration.
 fn challenge(kind: Kind, error: &str, context: &AnswerContext<'_>) -> Option<String> {
@@ -426,13 +429,28 @@ fn challenge(kind: Kind, error: &str, context: &AnswerContext<'_>) -> Option<Str
             | Kind::InvalidSignature
             | Kind::InvalidToken
             | Kind::UseNonce,
-        ) => Some(dpop_challenge(kind, error, context)),
+        ) => Some(token_challenge(kind, error, context)),
         (Role::AuthorizationServer | Role::ResourceServer, _) => None,
     }
 }
 
-fn dpop_challenge(kind: Kind, error: &str, context: &AnswerContext<'_>) -> String {
-    let mut challenge = String::from("DPoP ");
+/// The scheme in which a token would be taken: RFC 9449's wherever it is, as most clients know it.
+/// A token bound by certificate alone comes as `Bearer` (RFC 8705 section 3).
+const fn scheme(methods: BindingMethods) -> &'static str {
+    if methods.contains(BindingMethod::Dpop) {
+        "DPoP"
+    } else if methods.contains(BindingMethod::HttpSignature) {
+        "HTTPSig"
+    } else if methods.contains(BindingMethod::Mtls) {
+        "Bearer"
+    } else {
+        "DPoP"
+    }
+}
+
+fn token_challenge(kind: Kind, error: &str, context: &AnswerContext<'_>) -> String {
+    let scheme = scheme(context.methods);
+    let mut challenge = format!("{scheme} ");
     let mut parameter = |name: &str, value: &str| {
         if !challenge.ends_with(' ') {
             challenge.push_str(", ");
@@ -453,7 +471,9 @@ fn dpop_challenge(kind: Kind, error: &str, context: &AnswerContext<'_>) -> Strin
     if let (Kind::InsufficientScope, Some(scope)) = (kind, context.scope) {
         parameter("scope", scope);
     }
-    parameter("algs", &context.algorithms.to_string());
+    if scheme == "DPoP" {
+        parameter("algs", &context.algorithms.to_string());
+    }
     if let Some(url) = context.resource_metadata {
         parameter("resource_metadata", url);
     }

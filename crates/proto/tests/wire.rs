@@ -1,5 +1,6 @@
 //! What refusals look like on the wire (RFC 9449 sections 5, 7.1, 8, 9; RFC 6750 section 3).
 
+use keybound_proto::binding::{BindingMethod, BindingMethods};
 use keybound_proto::jose::AlgorithmSet;
 use keybound_proto::wire::{Answer, AnswerContext, ErrorDetail, Role, answer};
 use keybound_proto::{Cause, Rejection};
@@ -8,6 +9,7 @@ use serde_json::Value;
 fn context(role: Role, detail: ErrorDetail) -> AnswerContext<'static> {
     AnswerContext {
         role,
+        methods: BindingMethods::ALL,
         algorithms: AlgorithmSet::PROOF_DEFAULT,
         resource_metadata: Some("https://api.example.com/.well-known/oauth-protected-resource"),
         scope: Some("approvals:read"),
@@ -35,6 +37,30 @@ fn sc_096_a_required_nonce_is_400_at_the_issuer_and_401_at_the_resource() {
             .starts_with("DPoP error=\"use_dpop_nonce\"")
     );
     assert_eq!(resource.dpop_nonce.as_deref(), Some("n"));
+}
+
+/// RFC 8705 section 3: a certificate-bound token is sent as `Bearer`, so that is what is asked for
+/// where nothing else is taken.
+#[test]
+fn the_scheme_of_the_challenge_is_one_the_route_takes() {
+    for (methods, scheme) in [
+        (&[BindingMethod::Mtls][..], "Bearer"),
+        (
+            &[BindingMethod::HttpSignature, BindingMethod::Mtls],
+            "HTTPSig",
+        ),
+        (&[BindingMethod::Dpop, BindingMethod::Mtls], "DPoP"),
+    ] {
+        let context = AnswerContext {
+            methods: BindingMethods::of(methods),
+            ..context(Role::ResourceServer, ErrorDetail::Minimal)
+        };
+        let challenge = answer(&Rejection::new(Cause::CertificateMismatch), &context).challenge;
+        let challenge = challenge.unwrap();
+        let start = format!("{scheme} error=\"invalid_token\"");
+        assert!(challenge.starts_with(&start), "{challenge}");
+        assert_eq!(challenge.contains("algs="), scheme == "DPoP", "{challenge}");
+    }
 }
 
 #[test]

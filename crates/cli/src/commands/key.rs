@@ -36,7 +36,7 @@ pub(crate) struct NewArguments {
     #[arg(long, value_enum, default_value_t = KeyAlgorithm::Es256)]
     alg: KeyAlgorithm,
 
-    /// The file to make [default: ~/.local/share/keybound/keys/<thumbprint>.pem]
+    /// The file to make [default: ~/.local/share/keybound/keys/THUMBPRINT.pem]
     #[arg(long, short, value_name = "FILE")]
     out: Option<PathBuf>,
 }

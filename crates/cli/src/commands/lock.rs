@@ -1,16 +1,21 @@
 //! `keybound lock|unlock token|key|identity VALUE`: refused at every gate
 //! until released.
 
+use std::borrow::Cow;
 use std::io::{self, Write};
 
 use clap::{Args, Subcommand};
+use keybound_proto::certificate::PeerCertificate;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::context::Context;
 use crate::exit::{Exit, codes};
-use crate::failure::Outcome;
+use crate::failure::{Failure, Outcome};
+use crate::input::Input;
 use crate::operator::{Operator, OperatorArguments, segment};
 use crate::output::{Report, ink, styled};
 
@@ -50,9 +55,10 @@ pub(crate) enum Subject {
         #[arg(allow_hyphen_values = true)]
         value: String,
     },
-    /// A key, with every token bound to it
+    /// A key or a client certificate, with every token bound to it
     Key {
-        /// Its thumbprint (jkt)
+        /// The key's thumbprint (jkt), the certificate's (x5t#S256), or `@` and a certificate's PEM
+        /// file: that locks its key, and so every certificate of the key
         // Base64url may begin with a hyphen, and so may a subject.
         #[arg(allow_hyphen_values = true)]
         value: String,
@@ -92,7 +98,8 @@ const LOCK_CODES: &[Exit] = &[
 ];
 
 pub(crate) fn lock(arguments: &LockArguments, context: &Context) -> Outcome {
-    let (kind, value, issuer) = arguments.subject.parts();
+    let (kind, value, issuer) = arguments.subject.parts()?;
+    let value = &*value;
     let mut document = serde_json::json!({ "kind": kind, "value": value });
     for (name, text) in [("reason", arguments.reason.as_deref()), ("issuer", issuer)] {
         if let Some(text) = text {
@@ -107,7 +114,8 @@ pub(crate) fn lock(arguments: &LockArguments, context: &Context) -> Outcome {
 }
 
 pub(crate) fn unlock(arguments: &UnlockArguments, context: &Context) -> Outcome {
-    let (kind, value, issuer) = arguments.subject.parts();
+    let (kind, value, issuer) = arguments.subject.parts()?;
+    let value = &*value;
     let query = issuer
         .map(|issuer| format!("?issuer={}", segment(issuer)))
         .unwrap_or_default();
@@ -141,13 +149,35 @@ fn answer(
 }
 
 impl Subject {
-    fn parts(&self) -> (&'static str, &str, Option<&str>) {
-        match self {
-            Self::Token { value } => ("token", value, None),
-            Self::Key { value } => ("key", value, None),
-            Self::Identity { value, issuer } => ("identity", value, issuer.as_deref()),
-        }
+    fn parts(&self) -> Result<(&'static str, Cow<'_, str>, Option<&str>), Failure> {
+        Ok(match self {
+            Self::Token { value } => ("token", value.into(), None),
+            Self::Key { value } => ("key", thumbprint(value)?, None),
+            Self::Identity { value, issuer } => ("identity", value.into(), issuer.as_deref()),
+        })
     }
+}
+
+/// A thumbprint as given, or that of the key of a certificate in a file; of the certificate
+/// itself where its kind of key has none.
+fn thumbprint(value: &str) -> Result<Cow<'_, str>, Failure> {
+    if !value.starts_with('@') {
+        return Ok(value.into());
+    }
+    let pem = value
+        .parse::<Input>()
+        .map_err(Failure::usage)?
+        .read_bytes()?;
+    let unusable = || {
+        Failure::usage(format!("`{value}` holds no certificate that can be read"))
+            .next("give the client's certificate as PEM, its own before any other")
+    };
+    let leaf = CertificateDer::from_pem_slice(&pem).map_err(|_| unusable())?;
+    let certificate = PeerCertificate::from_der(&leaf, Vec::new()).map_err(|_| unusable())?;
+    let name = certificate
+        .jkt()
+        .unwrap_or_else(|| certificate.thumbprint().as_key());
+    Ok(name.to_string().into())
 }
 
 impl Report for LockAnswer {

@@ -71,6 +71,9 @@ pub(crate) struct TokenDescription {
     token_type: &'static str,
     /// Thumbprint of the key the token is bound to.
     jkt: String,
+    /// Thumbprint of the certificate the token is bound to as well (`cnf.x5t#S256`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    x5t_s256: Option<String>,
     /// The scopes granted, when the issuer said.
     #[serde(skip_serializing_if = "Option::is_none")]
     scope: Option<String>,
@@ -131,6 +134,7 @@ impl TokenDescription {
             sha256: token.hash().to_hex(),
             token_type: "DPoP",
             jkt: token.jkt().to_string(),
+            x5t_s256: inspect::certificate(token.expose()),
             scope: token.scope().map(str::to_owned),
             expires_at: token.expires_at().as_secs(),
             now: context.clock.now().as_secs(),
@@ -145,9 +149,12 @@ impl Report for TokenDescription {
             moment::rfc3339(self.expires_at),
             moment::relative(self.expires_at, self.now)
         );
+        let certificate = self.x5t_s256.as_ref();
+        let certificate = certificate.map(|x5t| format!("the certificate {x5t}"));
         let rows = [
             ("handle", self.token_id.clone()),
             ("bound to", Some(format!("the key {}", self.jkt))),
+            ("and to", certificate),
             ("scope", self.scope.clone()),
             ("expires", Some(expires)),
             ("sha256", Some(self.sha256.clone())),

@@ -4,6 +4,7 @@ mod config;
 mod demo;
 mod dev;
 mod keys;
+mod mtls;
 mod probe;
 mod program;
 mod proofs;

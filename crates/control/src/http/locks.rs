@@ -197,7 +197,9 @@ fn subject(
             subject: value.to_owned(),
         }),
         "key" => value.parse().map(Subject::Key).map_err(|_| {
-            Problem::invalid("a key's `value` must be its thumbprint (RFC 7638), base64url")
+            Problem::invalid(
+                "a key's `value` must be its thumbprint (RFC 7638) or that of its certificate (`x5t#S256`), base64url",
+            )
         }),
         "token" => match value.strip_prefix("sha256:") {
             Some(hash) => token_hash(hash).map(Subject::TokenHash),

@@ -37,7 +37,7 @@ pub const MAX_DELIVERY: usize = 1000;
 pub struct EventFilter {
     /// Only this kind.
     pub kind: Option<EventKind>,
-    /// Only events that name this key (RFC 7638 thumbprint, base64url).
+    /// Only events that name this key (RFC 7638 thumbprint, base64url) or certificate (`x5t#S256`).
     pub jkt: Option<String>,
     /// Only events that name this token's handle.
     pub token_id: Option<String>,
@@ -400,7 +400,7 @@ impl EventFilter {
         let fits =
             |wanted: &Option<String>, has: &Option<String>| wanted.is_none() || wanted == has;
         self.kind.is_none_or(|kind| kind == event.kind)
-            && fits(&self.jkt, &event.jkt)
+            && (fits(&self.jkt, &event.jkt) || fits(&self.jkt, &event.certificate))
             && fits(&self.token_id, &event.token_id)
             && fits(&self.token_sha256, &event.token_sha256)
     }

@@ -9,6 +9,7 @@
 //! Not here: authenticating the client, minting, and policy.
 
 use keybound_proto::cause::Cause;
+use keybound_proto::certificate::CertificateThumbprint;
 use keybound_proto::event::{Event, EventKind};
 use keybound_proto::jose::Jkt;
 use keybound_proto::time::UnixTime;
@@ -38,6 +39,8 @@ pub struct Issuance {
     /// The key it is bound to, or that of the certificate it is bound to; `None` for an exempted
     /// client, and for a certificate whose kind of key has no thumbprint.
     pub jkt: Option<Jkt>,
+    /// The certificate it is bound to, if it is.
+    pub certificate: Option<CertificateThumbprint>,
     /// `cnf` as JSON text, where it says more than `jkt` does.
     pub confirmation: Option<String>,
     /// How it is bound: `dpop`, `mtls`, both (`dpop mtls`) or `none`.
@@ -152,6 +155,14 @@ impl Store {
     }
 }
 
+impl Issuance {
+    /// The thumbprints a lock on its key or certificate may have.
+    fn keys(&self) -> Vec<Jkt> {
+        let certificate = self.certificate.map(|bound| bound.as_key());
+        self.jkt.into_iter().chain(certificate).collect()
+    }
+}
+
 impl Work<'_> {
     pub(super) fn record(
         &mut self,
@@ -163,7 +174,7 @@ impl Work<'_> {
             token_hash: None,
             token_id: None,
             subject: &issuance.identity,
-            jkt: issuance.jkt.as_ref(),
+            keys: &issuance.keys(),
         }) {
             return Ok(IssuanceOutcome::Locked(cause));
         }
@@ -254,12 +265,16 @@ fn issued(issuance: &Issuance, node: &str, time_ms: u64) -> Result<Event, StoreE
         .with_client_id(&issuance.client_id)
         .with_audience(&issuance.audience)
         .with_scope(&issuance.scope)
+        .with_binding(issuance.binding)
         .with_expires_at(issuance.expires_at.as_secs());
     if let Some(token_id) = &issuance.token_id {
         event = event.with_token_id(token_id);
     }
     if let Some(jkt) = &issuance.jkt {
         event = event.with_jkt(jkt.to_string());
+    }
+    if let Some(certificate) = &issuance.certificate {
+        event = event.with_certificate(certificate.to_string());
     }
     if let Some(request_id) = &issuance.request_id {
         event = event.with_request_id(request_id);

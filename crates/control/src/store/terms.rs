@@ -57,8 +57,9 @@ impl Unfiled {
 /// The terms of one event. A minted token is found by terms of its own, so that
 /// a flood of events about it does not stand in the way.
 pub(super) fn of_event(event: &Event) -> Vec<i64> {
-    let mut terms = Vec::with_capacity(3);
+    let mut terms = Vec::with_capacity(4);
     terms.extend(event.jkt.as_deref().map(of_key));
+    terms.extend(event.certificate.as_deref().map(of_key));
     let minted = event.kind == EventKind::TokenIssued;
     let (id, hash) = if minted {
         ("minted id", "minted hash")
@@ -90,7 +91,7 @@ pub(super) fn of_token_sha256(hex: &str) -> Vec<i64> {
     vec![of("minted hash", hex), of("event hash", hex)]
 }
 
-/// All events about the key with this thumbprint.
+/// All events about the key or certificate with this thumbprint.
 pub(super) fn of_key(jkt: &str) -> i64 {
     of("jkt", jkt)
 }

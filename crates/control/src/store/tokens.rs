@@ -2,7 +2,9 @@
 //!
 //! Not here: writing them (`issuance`) and revoking them (`withhold`).
 
+use keybound_proto::certificate::CertificateThumbprint;
 use keybound_proto::jose::Jkt;
+use keybound_proto::json::Object;
 use keybound_proto::signal::Subject;
 use keybound_proto::time::UnixTime;
 use keybound_proto::token::TokenHash;
@@ -65,6 +67,21 @@ impl TokenRecord {
             },
             None => Subject::TokenHash(self.token_hash),
         }
+    }
+
+    /// The certificate it is bound to, if it is: what `cnf` says.
+    #[must_use]
+    pub fn certificate(&self) -> Option<CertificateThumbprint> {
+        let cnf = self.confirmation.as_deref()?;
+        let cnf = Object::parse(cnf.as_bytes()).ok()?;
+        cnf.string("x5t#S256").ok()??.parse().ok()
+    }
+
+    /// The thumbprints a lock on its key or certificate may have.
+    #[must_use]
+    pub fn keys(&self) -> Vec<Jkt> {
+        let certificate = self.certificate().map(|bound| bound.as_key());
+        self.jkt.into_iter().chain(certificate).collect()
     }
 
     /// When the token was revoked or locked, milliseconds since 1970.

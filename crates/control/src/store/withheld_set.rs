@@ -22,7 +22,8 @@ pub(super) struct Question<'a> {
     pub(super) token_hash: Option<&'a TokenHash>,
     pub(super) token_id: Option<&'a str>,
     pub(super) subject: &'a str,
-    pub(super) jkt: Option<&'a Jkt>,
+    /// Thumbprints of keys and certificates.
+    pub(super) keys: &'a [Jkt],
 }
 
 /// How something is withheld.
@@ -81,7 +82,7 @@ impl WithheldSet {
         if by_hash || by_id {
             return Some(Cause::TokenRevoked);
         }
-        if question.jkt.is_some_and(|jkt| self.keys.contains_key(jkt)) {
+        if question.keys.iter().any(|key| self.keys.contains_key(key)) {
             return Some(Cause::KeyLocked);
         }
         nested(&self.identities, question.subject, question.issuer).map(|_| Cause::IdentityLocked)
@@ -138,7 +139,7 @@ mod tests {
             token_hash: None,
             token_id: Some(id),
             subject,
-            jkt: None,
+            keys: &[],
         }
     }
 

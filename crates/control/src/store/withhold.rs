@@ -197,25 +197,27 @@ impl Store {
     /// nothing is known against it. Answers from memory, as of the last commit.
     #[must_use]
     pub fn locked(&self, query: &RevocationQuery) -> Option<Cause> {
+        let keys: Vec<_> = query.keys().collect();
         self.inner.shared.withheld.read().cause(&Question {
             issuer: query.token.issuer(),
             token_hash: Some(&query.token.hash()),
             token_id: query.token.token_id(),
             subject: query.token.subject(),
-            jkt: query.jkt.as_ref(),
+            keys: &keys,
         })
     }
 
-    /// Why this identity or key must not get tokens; `None` when nothing is
-    /// known against it. For an early answer: issuance checks again, in its transaction.
+    /// Why this identity must not get tokens by these keys and certificates, named by their
+    /// thumbprints; `None` when nothing is known against any. For an early answer: issuance
+    /// checks again, in its transaction.
     #[must_use]
-    pub fn locked_party(&self, issuer: &str, identity: &str, jkt: Option<&Jkt>) -> Option<Cause> {
+    pub fn locked_party(&self, issuer: &str, identity: &str, keys: &[Jkt]) -> Option<Cause> {
         self.inner.shared.withheld.read().cause(&Question {
             issuer,
             token_hash: None,
             token_id: None,
             subject: identity,
-            jkt,
+            keys,
         })
     }
 

@@ -51,6 +51,7 @@ pub(crate) fn issuance(number: u64) -> Issuance {
         client_id: "agent-1".to_owned(),
         identity: "agent-1".to_owned(),
         jkt: Some(Jkt::from_bytes([1; 32])),
+        certificate: None,
         confirmation: None,
         binding: "dpop",
         audience: vec!["https://api.example.com/".to_owned()],
@@ -140,7 +141,7 @@ impl Ledger {
         let locks = store.locks().await?;
         let listed = |number: u64| locks.iter().any(|lock| lock.subject == key(number));
         for (number, certain) in &self.locked {
-            let refused = store.locked_party("", "", Some(&jkt(*number))).is_some();
+            let refused = store.locked_party("", "", &[jkt(*number)]).is_some();
             if *certain && !(refused && listed(*number)) {
                 return Err(format!("key {number} was locked and is not").into());
             }

@@ -16,7 +16,7 @@ use keybound_proto::time::{Clock, UnixTime};
 use keybound_proto::token::TokenHash;
 use keybound_proto::token::identity::{HEADER, IdentityRequest, signing_input};
 use keybound_proto::uri::Origin;
-use keybound_proto::verify::Verified;
+use keybound_proto::verify::{Possession, Verified};
 use quick_cache::sync::Cache;
 
 use super::config::IdentityForm;
@@ -43,10 +43,11 @@ pub(super) struct Assertions {
     cache: Cache<CacheKey, Cached>,
 }
 
-/// An assertion is for one token and one upstream.
+/// An assertion is for one token, proven in one way, and one upstream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct CacheKey {
     token: TokenHash,
+    possession: Possession,
     upstream: usize,
 }
 
@@ -85,6 +86,7 @@ impl Assertions {
     ) -> Result<HeaderValue, SignError> {
         let key = CacheKey {
             token: caller.token().hash(),
+            possession: caller.possession(),
             upstream: audience.number,
         };
         let now = self.clock.now();

@@ -56,10 +56,7 @@ impl Entries {
         if is_live(by_id) || is_live(self.hashes.get(&token.hash())) {
             return Some(Cause::TokenRevoked);
         }
-        let bound_to = token.confirmation().jkt();
-        let by_bound_key = bound_to.and_then(|jkt| self.keys.get(&jkt));
-        let by_proven_key = query.jkt.and_then(|jkt| self.keys.get(&jkt));
-        if is_live(by_proven_key) || is_live(by_bound_key) {
+        if query.keys().any(|key| is_live(self.keys.get(&key))) {
             return Some(Cause::KeyLocked);
         }
         let by_identity = self.identities.find(token.issuer(), token.subject());

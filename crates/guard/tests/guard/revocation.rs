@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use keybound_guard::revocation::RevocationSnapshot;
 use keybound_proto::cause::Cause;
-use keybound_proto::jose::{Algorithm, Signer as _};
+use keybound_proto::certificate::CertificateThumbprint;
+use keybound_proto::jose::{Algorithm, Jkt, Signer as _};
 use keybound_proto::signal::{SignalEvent, Subject};
 use keybound_proto::time::{Clock as _, UnixTime};
 use keybound_proto::token::TokenHash;
@@ -273,11 +274,11 @@ async fn key_is_locked_whether_it_was_proven_or_is_the_tokens() {
     let query = RevocationQuery {
         token: Arc::clone(verified.token()),
         jkt: Some(proven),
-        certificate: None,
+        certificate: Some(CertificateThumbprint::from_bytes([7; 32])),
     };
     let view = world.guard.revocations();
     assert_eq!(view.contains(&query), None);
-    for jkt in [bound, proven] {
+    for jkt in [bound, proven, Jkt::from_bytes([7; 32])] {
         view.apply(&Subject::Key(jkt), SignalEvent::Locked, None);
         assert_eq!(view.contains(&query), Some(Cause::KeyLocked));
         view.apply(&Subject::Key(jkt), SignalEvent::Released, None);

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, header};
+use keybound_proto::binding::BindingMethods;
 use keybound_proto::cause::Cause;
 use keybound_proto::event::EventKind;
 use keybound_proto::rejection::Rejection;
@@ -124,6 +125,7 @@ pub(super) fn answer(
         rejection,
         &AnswerContext {
             role: Role::AuthorizationServer,
+            methods: BindingMethods::ALL,
             algorithms: core.config().profile.proof_algorithms,
             resource_metadata: None,
             scope: None,

@@ -37,12 +37,11 @@ pub(super) async fn client(
         .assertion()
         .map(|assertion| assertion.key().thumbprint());
     let by_certificate = rules.certificate.and_then(PeerCertificate::jkt);
+    let certificate = rules.certificate.map(|shown| shown.thumbprint().as_key());
+    let keys = [by_assertion, by_certificate, certificate];
+    let keys: Vec<_> = keys.into_iter().flatten().collect();
     let identity = &authenticated.client().identity;
-    let locked = [by_assertion, by_certificate].iter().find_map(|key| {
-        core.store()
-            .locked_party(rules.issuer, identity, key.as_ref())
-    });
-    match locked {
+    match core.store().locked_party(rules.issuer, identity, &keys) {
         Some(cause) => Err(Refusal::to(authenticated.client(), cause)),
         None => Ok(authenticated),
     }

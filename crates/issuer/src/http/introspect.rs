@@ -37,9 +37,9 @@ async fn introspect(core: &Core, request: Request) -> Result<String, Refusal> {
     authenticate::spend(core, &caller).await?;
     let record = find(core, hash).await.map_err(to_caller)?;
     let party_locked = record.as_ref().is_some_and(|record| {
-        let locked =
-            core.store()
-                .locked_party(&record.issuer, &record.identity, record.jkt.as_ref());
+        let keys = record.keys();
+        let store = core.store();
+        let locked = store.locked_party(&record.issuer, &record.identity, &keys);
         locked.is_some()
     });
     let facts = Facts {

@@ -169,6 +169,7 @@ impl TokenRequest<'_> {
             client_id: minting.client.id.clone(),
             identity: minting.client.identity.clone(),
             jkt: minted.jkt(),
+            certificate: minting.binding.certificate(),
             confirmation: minting
                 .binding
                 .certificate()

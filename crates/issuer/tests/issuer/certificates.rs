@@ -432,6 +432,31 @@ async fn a_locked_key_gets_no_token_by_its_certificate() {
     token(&world, Some(&renewed)).await.cause("key.locked");
 }
 
+/// The thumbprint of one certificate locks that certificate, and no other of its key.
+#[tokio::test]
+async fn a_locked_certificate_gets_no_token_and_its_tokens_are_not_active() {
+    use keybound_proto::signal::Subject;
+    let mine = authority();
+    let key = KeyPair::generate().unwrap();
+    let world = world_with(by_dns(&mine), REQUIRED).await;
+    let certificate = peer(&client(1), &key, &mine);
+    let (issued, _) = granted(&token(&world, Some(&certificate)).await);
+    let renewed = peer(&client(2), &key, &mine);
+    let subject = Subject::certificate(certificate.thumbprint());
+    let locked = world.store.lock(subject, "operator", None, None).await;
+    locked.unwrap();
+    token(&world, Some(&certificate)).await.cause("key.locked");
+    granted(&token(&world, Some(&renewed)).await);
+    let form = [
+        ("client_id", "tls"),
+        ("token", issued["access_token"].as_str().unwrap()),
+    ];
+    let answer = world
+        .send(request("/introspect", &form, &[], Some(&renewed)))
+        .await;
+    assert_eq!(answer.json(), json!({ "active": false }));
+}
+
 #[tokio::test]
 async fn metadata_names_the_methods_and_the_aliases() {
     let mine = authority();

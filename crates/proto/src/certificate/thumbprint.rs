@@ -5,6 +5,7 @@ use std::{fmt, str::FromStr};
 use aws_lc_rs::digest;
 
 use crate::base64url;
+use crate::jose::Jkt;
 
 /// SHA-256 of a certificate's DER encoding: `x5t#S256` (RFC 8705 section 3.1).
 ///
@@ -74,6 +75,14 @@ macro_rules! thumbprint {
 
 thumbprint!(CertificateThumbprint, "a certificate in DER");
 thumbprint!(SpkiThumbprint, "a `SubjectPublicKeyInfo` in DER");
+
+impl CertificateThumbprint {
+    /// The same digest in the place of a key's: locks find keys and certificates by one name.
+    #[must_use]
+    pub const fn as_key(&self) -> Jkt {
+        Jkt::from_bytes(self.0)
+    }
+}
 
 /// A text is not the canonical base64url form of a SHA-256 thumbprint.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -48,7 +48,7 @@ impl Shown<'_> {
 }
 
 /// How possession was proven, in the words that events, metrics and upstreams are told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Possession {
     method: BindingMethod,
     jkt: Option<Jkt>,
@@ -57,7 +57,7 @@ pub struct Possession {
 }
 
 /// Why a certificate was taken for the one a token is bound to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum CertificateRule {
     /// No certificate was asked for.
     NotAsked,

@@ -17,7 +17,9 @@ use crate::rejection::Rejection;
 use crate::signature::profile::presentation;
 use crate::signature::{ContentIntact, ExpectedDigest, HttpSignature, SignatureAlgorithms};
 use crate::time::UnixTime;
-use crate::token::{AccessToken, ForThisResource, PresentedToken, TokenHash, ValidNow};
+use crate::token::{
+    AccessToken, CertificateBinding, ForThisResource, PresentedToken, TokenHash, ValidNow,
+};
 use crate::workload::IdentityTaken;
 
 /// Headers whose form was checked. Wants the answer to "is this token known?", then
@@ -278,6 +280,19 @@ impl RevocationQuery {
             jkt: possession.jkt(),
             certificate: possession.certificate(),
         }
+    }
+
+    /// Every thumbprint a lock on a key or a certificate may have: of the proven and of the bound
+    /// key, of the proven and of the bound certificate. Some may be the same.
+    pub fn keys(&self) -> impl Iterator<Item = Jkt> {
+        let cnf = self.token.confirmation();
+        let bound_certificate = cnf.certificate().map(CertificateBinding::thumbprint);
+        let certificates = [self.certificate, bound_certificate];
+        let certificates = certificates.map(|found| found.map(|found| found.as_key()));
+        [self.jkt, cnf.jkt()]
+            .into_iter()
+            .chain(certificates)
+            .flatten()
     }
 }
 

@@ -94,6 +94,12 @@ pub(super) fn token_id(token: &str) -> Option<String> {
     TokenClaims::of(&jws).token_id
 }
 
+/// The certificate a token says it is bound to, read without verifying it.
+pub(super) fn certificate(token: &str) -> Option<String> {
+    let jws = Jws::parse(token.as_bytes(), MAX_BYTES).ok()?;
+    TokenClaims::of(&jws).x5t_s256
+}
+
 /// The issuer a token claims, read without verifying it.
 pub(super) fn issuer(token: &str) -> Option<String> {
     let jws = Jws::parse(token.as_bytes(), MAX_BYTES).ok()?;
@@ -200,7 +206,10 @@ impl Inspection {
             (_, "no") => "expired: it cannot be used any more".to_owned(),
             (_, "only_with_key") => match &claims.jkt {
                 Some(jkt) => format!("bound to the key {jkt}: a copy is worthless without it"),
-                None => "bound to a client certificate: a copy is worthless without its key".to_owned(),
+                None => format!(
+                    "bound to the client certificate {}: a copy is worthless without its key",
+                    claims.x5t_s256.as_deref().unwrap_or_default()
+                ),
             },
             _ => "bound to no key: whoever has a copy can use it".to_owned(),
         }
@@ -230,6 +239,9 @@ impl Report for Inspection {
             Some(kid) => format!("{alg}, key {kid} (not verified)"),
             None => format!("{alg} (not verified)"),
         });
+        // The headline names it where there is no key.
+        let certificate = claims.x5t_s256.clone();
+        let certificate = certificate.filter(|_| claims.jkt.is_some());
         let rows = [
             ("expires", moment(claims.expires_at)),
             ("issued", moment(claims.issued_at)),
@@ -238,6 +250,7 @@ impl Report for Inspection {
             ("client", claims.client_id.clone()),
             ("audience", audience),
             ("scope", claims.scope.clone()),
+            ("cert", certificate),
             ("handle", claims.token_id.clone()),
             ("typ", claims.typ.clone()),
             ("signed", signed),

@@ -25,7 +25,7 @@ async fn f_03_a_full_disk_refuses_and_recovers_by_itself() {
     assert!(store.token_by_hash(hash(1)).await.unwrap().is_some());
     assert_eq!(store.token_by_hash(hash(2)).await.unwrap(), None);
     assert_eq!(store.locks().await.unwrap(), []);
-    assert_eq!(store.locked_party(ISSUER, "agent-1", Some(&jkt(1))), None);
+    assert_eq!(store.locked_party(ISSUER, "agent-1", &[jkt(1)]), None);
     store.unfill_for_test().await;
     record(&store, 2).await;
     store

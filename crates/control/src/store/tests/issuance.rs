@@ -1,4 +1,5 @@
 use keybound_proto::cause::Cause;
+use keybound_proto::certificate::CertificateThumbprint;
 use keybound_proto::event::EventKind;
 
 use super::super::events::EventFilter;
@@ -90,6 +91,65 @@ async fn a_locked_key_or_identity_gets_no_token() {
         store.unlock(subject, "alice").await.unwrap();
         record(&store, number).await;
     }
+}
+
+/// A certificate is locked by its own thumbprint or by its key's, and its events are found by both.
+#[tokio::test]
+async fn a_locked_certificate_gets_no_token() {
+    let (store, _) = memory();
+    let certificate = CertificateThumbprint::from_bytes([7; 32]);
+    let cnf = format!(r#"{{"x5t#S256":"{certificate}"}}"#);
+    let bound = |number| Issuance {
+        certificate: Some(certificate),
+        confirmation: Some(cnf.clone()),
+        binding: "mtls",
+        ..issuance(number)
+    };
+    for (number, subject) in [
+        (1, Subject::certificate(certificate)),
+        (2, Subject::Key(jkt(1))),
+    ] {
+        store
+            .lock(subject.clone(), "alice", None, None)
+            .await
+            .unwrap();
+        let refused = outcome(&store, bound(number)).await;
+        assert!(
+            matches!(refused, IssuanceOutcome::Locked(Cause::KeyLocked)),
+            "{refused:?}"
+        );
+        let named = store.locked_party(ISSUER, "agent-1", &[certificate.as_key(), jkt(1)]);
+        assert_eq!(named, Some(Cause::KeyLocked));
+        store.unlock(subject, "alice").await.unwrap();
+        outcome(&store, bound(number)).await;
+    }
+    let other = Subject::certificate(CertificateThumbprint::from_bytes([8; 32]));
+    store.lock(other, "alice", None, None).await.unwrap();
+    let recorded = outcome(&store, bound(3)).await;
+    assert!(
+        matches!(recorded, IssuanceOutcome::Recorded(_)),
+        "{recorded:?}"
+    );
+    let record = store.token_by_id(&token_id(3)).await.unwrap().unwrap();
+    assert_eq!(record.keys(), [jkt(1), certificate.as_key()]);
+    let filter = EventFilter {
+        kind: Some(EventKind::TokenIssued),
+        jkt: Some(certificate.to_string()),
+        ..EventFilter::default()
+    };
+    let events = store.events(0, 10, filter).await.unwrap();
+    assert_eq!(events.len(), 3);
+    let expected = Some(certificate.to_string());
+    assert!(
+        events
+            .iter()
+            .all(|(_, event)| event.certificate == expected)
+    );
+    assert!(
+        events
+            .iter()
+            .all(|(_, event)| event.binding.as_deref() == Some("mtls"))
+    );
 }
 
 #[tokio::test]

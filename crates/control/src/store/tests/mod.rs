@@ -91,6 +91,7 @@ pub(crate) fn issuance(number: u64) -> Issuance {
         client_id: "agent-1".to_owned(),
         identity: "agent-1".to_owned(),
         jkt: Some(jkt(1)),
+        certificate: None,
         confirmation: None,
         binding: "dpop",
         audience: vec!["https://api.example.com/".to_owned()],
