@@ -119,6 +119,7 @@ fn verify(authorization: HeaderField<'_>, proof: HeaderField<'_>) -> Option<Veri
         scopes: &scopes,
         nonce_clients: &[],
         methods: BindingMethods::ALL,
+        cover_content: true,
     };
     let received = Received::read(&profile, presented).ok()?;
     let unkeyed = received.begin(&profile, None, &policy, NOW).ok()?;

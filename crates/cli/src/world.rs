@@ -11,6 +11,7 @@ pub(crate) mod gateway;
 pub(crate) mod issuer;
 pub(crate) mod local;
 pub(crate) mod logging;
+mod nonces;
 pub(crate) mod ports;
 pub(crate) mod sockets;
 pub(crate) mod stop;

@@ -67,6 +67,9 @@ pub struct Route {
     pub issuers: Option<Vec<String>>,
     /// How a token taken here may be bound.
     pub methods: BindingMethods,
+    /// Whether the proof of a request with content has to cover it. What nobody can read here
+    /// ([`NoContent`](crate::NoContent)) is refused then.
+    pub cover_content: bool,
     /// Whether `audience` is this route's own, so that no issuer's replaces it.
     pub own_audience: bool,
     /// Workloads that may present themselves here, without an access token. Empty: nobody.
@@ -246,6 +249,7 @@ impl Route {
             resource_metadata: None,
             issuers: None,
             methods: BindingMethods::ALL,
+            cover_content: false,
             own_audience: false,
             identities: Vec::new(),
         }

@@ -194,6 +194,7 @@ impl Acquirer {
             iat: now,
             token: None,
             nonce,
+            content_digest: None,
         };
         let proof = proof::prove(&*self.proof_key, &facts)?;
         let mut headers = HeaderMap::new();

@@ -14,6 +14,7 @@ use http::{HeaderMap, Method, StatusCode};
 use keybound_proto::dpop::NonceRole;
 use keybound_proto::jose::{Jkt, Signer};
 use keybound_proto::signature::profile::HTTPSIG_SCHEME;
+use keybound_proto::signature::{DigestAlgorithm, content_digest};
 use keybound_proto::time::Clock;
 use keybound_proto::uri::{HttpUrl, Origin};
 use parking_lot::Mutex;
@@ -181,7 +182,7 @@ impl Holder {
         check_confidential(url)?;
         let token = self.token().await?;
         let nonce = self.nonce(url);
-        self.signed(method, url, &token, nonce.as_deref())
+        self.signed((method, url), &token, nonce.as_deref(), None)
     }
 
     /// The issuer's metadata, looked up unless it is known.
@@ -305,7 +306,10 @@ impl Holder {
             let now = acquirer.servers.server_time(request.url.origin(), now);
             return message::sign_request(request, token, &*acquirer.proof_key, now);
         }
-        let signed = self.signed(&request.method, &request.url, token, nonce)?;
+        let covers = self.presentation == Presentation::DpopWithContent && !request.body.is_empty();
+        let digest = covers.then(|| content_digest(DigestAlgorithm::Sha256, &request.body));
+        let line = (&request.method, &request.url);
+        let signed = self.signed(line, token, nonce, digest.as_deref())?;
         let mut headers = request.headers.clone();
         headers.insert(AUTHORIZATION, sensitive(&signed.authorization)?);
         headers.insert(DPOP, sensitive(&signed.dpop)?);
@@ -319,10 +323,10 @@ impl Holder {
 
     fn signed(
         &self,
-        method: &Method,
-        url: &HttpUrl,
+        (method, url): (&Method, &HttpUrl),
         token: &BoundToken,
         nonce: Option<&str>,
+        content_digest: Option<&str>,
     ) -> Result<SignedHeaders, HolderError> {
         let acquirer = &self.inner.acquirer;
         let now = acquirer.clock.now();
@@ -332,6 +336,7 @@ impl Holder {
             iat: acquirer.servers.server_time(url.origin(), now),
             token: Some(token.hash()),
             nonce,
+            content_digest,
         };
         Ok(SignedHeaders {
             authorization: format!("DPoP {}", token.expose()),

@@ -35,6 +35,9 @@ pub enum Presentation {
     /// A DPoP proof per request (RFC 9449).
     #[default]
     Dpop,
+    /// A DPoP proof per request that covers the body too, by the claim `content_digest` with the
+    /// value of a `Content-Digest` field (RFC 9530). A request without a body has no such claim.
+    DpopWithContent,
     /// A signature over each request and its body (RFC 9421), scheme `HTTPSig`.
     HttpSignature,
 }

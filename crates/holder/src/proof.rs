@@ -26,6 +26,8 @@ pub struct ProofFacts<'a> {
     pub token: Option<&'a TokenHash>,
     /// The server's latest nonce.
     pub nonce: Option<&'a str>,
+    /// The value of `Content-Digest`, where the proof is to cover the content.
+    pub content_digest: Option<&'a str>,
 }
 
 /// Signs a new proof.
@@ -47,6 +49,7 @@ pub struct ProofFacts<'a> {
 ///     iat: UnixTime::from_secs(1_800_000_000),
 ///     token: None,
 ///     nonce: None,
+///     content_digest: None,
 /// })?;
 /// assert!(proof.starts_with("eyJ"));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -60,6 +63,7 @@ pub fn prove(key: &dyn Signer, facts: &ProofFacts<'_>) -> Result<String, HolderE
         jti: &jti,
         ath: facts.token,
         nonce: facts.nonce,
+        content_digest: facts.content_digest,
     };
     signing_input(&request, key.public_key(), key.algorithm())
         .sign(key)

@@ -165,6 +165,8 @@ pub struct RegistrationConfig {
 pub struct NonceConfig {
     /// The secret all nodes of one issuer share.
     pub secret: Zeroizing<[u8; 32]>,
+    /// Further secrets whose nonces are taken, while nodes go from one secret to another.
+    pub also: Vec<Zeroizing<[u8; 32]>>,
     /// How long a nonce is accepted, in seconds.
     pub lifetime: u64,
     /// Whether every client needs one.

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
+use arc_swap::ArcSwap;
 use axum::Router;
 use keybound_control::{EventFilter, Store, StoreError};
 use keybound_proto::dpop::{NonceKey, NonceRole};
@@ -14,6 +15,7 @@ use keybound_proto::event::EventKind;
 use keybound_proto::time::{Clock, UnixTime};
 use keybound_proto::uri::{HttpUrl, Htu};
 use keybound_proto::verify::ReplayHashKey;
+use zeroize::Zeroizing;
 
 use crate::clients::Clients;
 use crate::config::{IssuerConfig, RegistrationMode};
@@ -99,12 +101,11 @@ impl Issuer {
             .map_err(IssuerStartError::Store)?;
         let core = Core {
             latest: AtomicU64::new(latest.max(keys.newest()).as_secs()),
-            nonces: NonceKey::new(
+            nonces: ArcSwap::from_pointee(nonce_key(
                 &config.nonce.secret,
-                NonceRole::AuthorizationServer,
-                0,
+                &config.nonce.also,
                 config.nonce.lifetime,
-            ),
+            )),
             replay_key: ReplayHashKey::new(&secret),
             token_endpoint: token_endpoint(&config.url)?,
             alias_token_endpoint: config
@@ -154,6 +155,15 @@ impl Issuer {
         self.core.keys.rotate(self.core.now()).await
     }
 
+    /// Makes nonces with `current` from now on, and takes those made with any of `also` as well.
+    /// Nodes that share secrets agree at every moment if a new one is first added everywhere, then
+    /// made the current one, and the old one taken away when its last nonces have ended.
+    pub fn set_nonce_secrets(&self, current: &[u8; 32], also: &[Zeroizing<[u8; 32]>]) {
+        let lifetime = self.core.config.nonce.lifetime;
+        let key = nonce_key(current, also, lifetime);
+        self.core.nonces.store(Arc::new(key));
+    }
+
     /// The issuer's counters in the Prometheus text format.
     #[must_use]
     pub fn metrics(&self) -> String {
@@ -188,6 +198,12 @@ impl Issuer {
             },
         ]
     }
+}
+
+fn nonce_key(current: &[u8; 32], also: &[Zeroizing<[u8; 32]>], lifetime: u64) -> NonceKey {
+    let role = NonceRole::AuthorizationServer;
+    let also = also.iter().map(|secret| &**secret);
+    NonceKey::new(current, role, 0, lifetime).also_taking(also)
 }
 
 fn token_endpoint(base: &HttpUrl) -> Result<Htu, ConfigError> {

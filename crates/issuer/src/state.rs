@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use keybound_control::{Store, StoreError};
 use keybound_proto::cause::Cause;
@@ -35,7 +36,7 @@ pub(crate) struct Core {
     pub(crate) resources: Vec<Resource>,
     /// The scopes a registered client gets.
     pub(crate) registration_scopes: Scopes,
-    pub(crate) nonces: NonceKey,
+    pub(crate) nonces: ArcSwap<NonceKey>,
     pub(crate) replay_key: ReplayHashKey,
     pub(crate) token_endpoint: Htu,
     /// The token endpoint of `mtls_endpoint_aliases`.
@@ -71,8 +72,9 @@ impl Core {
         &self.registration_scopes
     }
 
-    pub(crate) const fn nonces(&self) -> &NonceKey {
-        &self.nonces
+    /// What nonces are made and checked with now.
+    pub(crate) fn nonces(&self) -> Arc<NonceKey> {
+        self.nonces.load_full()
     }
 
     pub(crate) const fn replay_key(&self) -> &ReplayHashKey {
@@ -139,7 +141,7 @@ impl Core {
     ) -> Option<String> {
         let asked_for = matches!(cause, Some(Cause::DpopNonceAbsent | Cause::DpopNonceStale));
         let required = client.is_some_and(|client| self.needs_nonce(client));
-        (asked_for || required).then(|| self.nonces.issue(self.now()))
+        (asked_for || required).then(|| self.nonces().issue(self.now()))
     }
 
     /// A new event of this node about this issuer.

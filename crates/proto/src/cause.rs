@@ -125,6 +125,8 @@ causes! {
         "correct the sender's clock, or learn the skew from the `Date` header";
     HttpsigCreatedPast "httpsig.created.past", "RFC 9421 section 3.2.1", "the signature is too old",
         "sign every request afresh; check the sender's clock";
+    HttpsigEpoch "httpsig.epoch", "Keybound strict replay", "the signature may have been used before the last restart",
+        "sign the request anew in a few seconds, with a new nonce";
     HttpsigExpired "httpsig.expired", "RFC 9421 section 3.2.1", "the signature has expired",
         "sign every request afresh; check the sender's clock";
     HttpsigKey "httpsig.key", "draft-hardt-httpbis-signature-key section 3", "the key sent with the signature is missing, malformed or not acceptable",
@@ -147,7 +149,7 @@ causes! {
         "send fewer signatures that cover fewer components";
     // --- the digest of the content
     DigestAbsent "digest.absent", "RFC 9530 section 2", "the message must have a digest of its content and has none",
-        "send `Content-Digest` with `sha-256` and cover it with the signature";
+        "send `Content-Digest` with `sha-256` and cover it with the signature, or put its value into the DPoP proof as `content_digest`";
     DigestAlgorithm "digest.alg", "RFC 9530 section 5", "the digest names no algorithm that is accepted",
         "use `sha-256` or `sha-512`";
     DigestMalformed "digest.malformed", "RFC 9530 section 2", "the Content-Digest field is malformed",
@@ -481,6 +483,7 @@ impl Cause {
             | Self::WptSignatureInvalid => Some(TheftSignal::KeyMismatch),
             Self::DpopIatPast
             | Self::HttpsigCreatedPast
+            | Self::HttpsigEpoch
             | Self::HttpsigExpired
             | Self::ReplayEpoch
             | Self::WptExpired => Some(TheftSignal::StaleProof),
@@ -515,6 +518,7 @@ impl Cause {
                 | Self::IntrospectionFlood
                 | Self::IntrospectionInvalid
                 | Self::IntrospectionUnavailable
+                | Self::HttpsigEpoch
                 | Self::WptEpoch
                 | Self::KeysUnavailable
                 | Self::ReplayFlood

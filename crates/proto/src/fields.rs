@@ -34,6 +34,29 @@ impl FieldLines for [(&str, &[u8])] {
     }
 }
 
+/// Whether a name of a field or method may contain this byte: `tchar` of RFC 9110 section 5.6.2.
+#[must_use]
+pub const fn is_token_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric()
+        || matches!(
+            byte,
+            b'!' | b'#'
+                | b'$'
+                | b'%'
+                | b'&'
+                | b'\''
+                | b'*'
+                | b'+'
+                | b'-'
+                | b'.'
+                | b'^'
+                | b'_'
+                | b'`'
+                | b'|'
+                | b'~'
+        )
+}
+
 #[cfg(test)]
 mod tests {
     use super::FieldLines;

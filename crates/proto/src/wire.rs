@@ -287,6 +287,7 @@ fn kind(cause: Cause, role: Role) -> Kind {
         | Cause::StatusListInvalid
         | Cause::StatusListUnavailable
         | Cause::StoreUnavailable
+        | Cause::HttpsigEpoch
         | Cause::WptEpoch => Kind::Unavailable,
         Cause::IntrospectionFlood | Cause::ReplayFlood => Kind::TooMany,
         Cause::AssertionAudience

@@ -101,6 +101,10 @@ impl Server {
         if let Some(digest) = signature.content_digest() {
             digest.check(request["body"].as_str().unwrap().as_bytes())?;
         }
+        let epoch = UnixTime::from_secs(vector["epoch"].as_u64().unwrap_or_default());
+        if signature.created().is_none_or(|created| created <= epoch) {
+            return Err(Cause::HttpsigEpoch.into());
+        }
         if !seen.insert(signature.nonce().unwrap().to_owned()) {
             return Err(Cause::HttpsigReplayed.into());
         }

@@ -46,6 +46,7 @@ impl Key {
             jti,
             ath: ath.as_ref(),
             nonce: None,
+            content_digest: None,
         };
         let input = signing_input(&request, &self.public(), Algorithm::EdDsa);
         let signature = self.sign(input.bytes());
@@ -118,6 +119,7 @@ fn with_other_token(
         scopes: &[],
         nonce_clients: &[],
         methods: BindingMethods::ALL,
+        cover_content: false,
     };
     on_route(key, jti, token, verified, &requirements)
 }
@@ -178,6 +180,7 @@ fn a_route_takes_tokens_of_its_issuers_only() {
             scopes: &[],
             nonce_clients: &[],
             methods: BindingMethods::ALL,
+            cover_content: false,
         };
         on_route(&key, "j", &token, verified_token(&token), &requirements).map(drop)
     };
@@ -202,6 +205,7 @@ fn a_client_that_must_use_nonces_is_held_to_it() {
             scopes: &[],
             nonce_clients: clients,
             methods: BindingMethods::ALL,
+            cover_content: false,
         };
         on_route(&key, "j", &token, verified_token(&token), &requirements).map(drop)
     };

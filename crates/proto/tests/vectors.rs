@@ -151,6 +151,7 @@ impl Server {
             proof: field("dpop"),
             message: Message {
                 certificate: certificate.as_ref(),
+                has_content: request["body"].is_string(),
                 ..Message::default()
             },
         };
@@ -174,12 +175,17 @@ impl Server {
             scopes: &self.scopes,
             nonce_clients: &[],
             methods: methods(vector),
+            cover_content: vector["cover_content"].as_bool().unwrap_or(false),
         };
         let unjudged = unkeyed.with_token(token, &requirements, now)?;
         let not_revoked = NotRevoked::assertion(&unjudged.revocation_query());
         let unredeemed = unjudged.judge(&not_revoked, &self.replay)?;
         let recorded = unredeemed.replay_query().map(Recorded::assertion);
-        unredeemed.redeem(recorded, None)
+        let content = match unredeemed.expected_content() {
+            Some(expected) => Some(expected.check(text(&request["body"]).as_bytes())?),
+            None => None,
+        };
+        unredeemed.redeem(recorded, content)
     }
 }
 

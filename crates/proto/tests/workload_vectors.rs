@@ -191,6 +191,7 @@ impl Server {
             scopes: &["approvals:read".to_owned()],
             nonce_clients: &[],
             methods: BindingMethods::of(&[BindingMethod::Wimse]),
+            cover_content: false,
         };
         let unjudged =
             received.with_token(Arc::new(token), &self.identities, &requirements, now)?;

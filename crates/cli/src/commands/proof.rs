@@ -138,6 +138,7 @@ fn new(arguments: &NewArguments, context: &Context) -> Outcome {
         jti: &jti,
         ath: hash.as_ref(),
         nonce: arguments.nonce.as_deref(),
+        content_digest: None,
     };
     let proof = dpop::signing_input(&request, key.public_key(), key.algorithm())
         .sign(&key)

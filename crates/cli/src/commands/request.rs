@@ -58,6 +58,11 @@ pub(crate) struct RequestArguments {
     #[arg(long)]
     httpsig: bool,
 
+    /// Let the DPoP proof cover the body too (claim `content_digest`), for routes with
+    /// `cover_content`
+    #[arg(long, conflicts_with = "httpsig")]
+    cover_content: bool,
+
     #[command(flatten)]
     identity: Identity,
 }
@@ -113,6 +118,9 @@ async fn client_for(
     let mut client = Client::for_url(url, &arguments.identity, context).await?;
     if arguments.httpsig {
         client.holder = client.holder.presenting(Presentation::HttpSignature);
+    }
+    if arguments.cover_content {
+        client.holder = client.holder.presenting(Presentation::DpopWithContent);
     }
     Ok(client)
 }

@@ -103,7 +103,9 @@ pub(crate) struct IssuerSection {
     pub nonce: bool,
     /// File with the secret nonces are made with: 32 bytes as base64url, mode
     /// 0600. Without it a secret is made at start, and a nonce of the time
-    /// before costs its client one more round trip. The variable
+    /// before costs its client one more round trip; nodes of one issuer share the
+    /// file. Further lines are secrets whose nonces are taken too; the file is
+    /// read again within seconds when it changes. The variable
     /// `KEYBOUND_ISSUER__NONCE_SECRET` may hold it instead.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nonce_secret_file: Option<String>,
@@ -476,7 +478,14 @@ pub(crate) struct RouteSection {
     /// `https://agent.example`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub agents: Vec<String>,
-    /// Largest request body that is held until the digest a signature covers is
+    /// Whether the proof of a request with a body has to cover the body: an HTTP
+    /// signature by `content-digest`, a DPoP proof by the claim
+    /// `content_digest`. Workload proof tokens cover none, so a request with one
+    /// has no body here. A token bound to the client certificate alone needs
+    /// nothing: TLS covers what the connection carries.
+    #[serde(default)]
+    pub cover_content: bool,
+    /// Largest request body that is held until the digest a proof covers is
     /// checked, in bytes. Then 413.
     #[serde(default = "max_signed_body_bytes")]
     pub max_signed_body_bytes: u32,

@@ -53,6 +53,8 @@ pub(crate) struct IssuerSettings {
     pub(crate) front: FrontSettings,
     /// What it is told.
     pub(crate) config: IssuerConfig,
+    /// The file of the nonce secrets, which is read again when it changes.
+    pub(crate) nonce_secret_file: Option<PathBuf>,
     /// Browser origins that are let in.
     pub(crate) cors_origins: Vec<Origin>,
 }
@@ -213,6 +215,8 @@ pub(crate) struct RouteSettings {
     pub(crate) identity: IdentityName,
     /// Origins of agents that come without a token.
     pub(crate) agents: Vec<Origin>,
+    /// Whether proofs have to cover the body.
+    pub(crate) cover_content: bool,
     /// Largest request body held until its digest is checked, in bytes.
     pub(crate) max_signed_body_bytes: u64,
     /// Workloads that may present themselves.

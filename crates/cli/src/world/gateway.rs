@@ -1,7 +1,7 @@
 //! The gateway: guard, routes, the revocations it follows and the events it
 //! delivers.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ use super::{Manner, World, front};
 use crate::config::model::{
     EnforcementMode, IdentityName, OptionalClaim, ReplayModeName, RouteReplay,
 };
-use crate::config::secret::{make_private_directory, read_secrets32};
+use crate::config::secret::make_private_directory;
 use crate::config::settings::{
     GatewayControlSettings, GatewayIssuerSettings, GatewaySettings, RouteSettings,
 };
@@ -82,7 +82,10 @@ pub(super) fn start(
         )?;
     }
     if let Some(file) = settings.nonce_secret_file.clone() {
-        follow_nonce_secrets(world, file, guard.clone());
+        let guard = guard.clone();
+        super::nonces::follow(world, file, move |current, also| {
+            guard.set_nonce_secrets(**current, also.iter().map(|secret| **secret).collect());
+        });
     }
     let maintained = guard;
     world.work_every(MAINTAIN_EVERY, move || {
@@ -195,6 +198,7 @@ fn route_config(settings: &RouteSettings, manner: Manner) -> RouteConfig {
         RouteReplay::Consume => ReplayUse::Consume,
         RouteReplay::CheckOnly => ReplayUse::CheckOnly,
     };
+    check.cover_content = settings.cover_content;
     check.scopes = settings
         .scopes
         .iter()
@@ -287,43 +291,6 @@ fn holder(control: &GatewayControlSettings, clock: &Arc<dyn Clock>) -> Result<Ho
         timeouts: Timeouts::default(),
     };
     Holder::new(config, Arc::clone(clock)).map_err(|error| Failure::config(chain(&error)))
-}
-
-/// Reads the nonce secrets again when their file has changed. A file that cannot
-/// be used changes nothing.
-fn follow_nonce_secrets(world: &mut World, file: PathBuf, guard: Guard) {
-    let file = Arc::new(file);
-    let state = Arc::new(std::sync::Mutex::new(None));
-    world.work_every(MAINTAIN_EVERY, move || {
-        let (file, state, guard) = (Arc::clone(&file), Arc::clone(&state), guard.clone());
-        async move { reread_nonce_secrets(&file, &state, &guard) }
-    });
-}
-
-fn reread_nonce_secrets(
-    file: &Path,
-    state: &std::sync::Mutex<Option<std::time::SystemTime>>,
-    guard: &Guard,
-) {
-    let changed = std::fs::metadata(file)
-        .and_then(|metadata| metadata.modified())
-        .ok();
-    let Ok(mut known) = state.lock() else { return };
-    if changed.is_none() || *known == changed {
-        return;
-    }
-    let is_first = known.is_none();
-    *known = changed;
-    match read_secrets32(file) {
-        Ok((current, also)) => {
-            let count = also.len();
-            guard.set_nonce_secrets(*current, also.iter().map(|secret| **secret).collect());
-            if !is_first {
-                tracing::info!(further = count, "nonce secrets read again");
-            }
-        }
-        Err(error) => tracing::warn!(error = %chain(&error), "nonce secrets stay as they were"),
-    }
 }
 
 /// An upstream that nobody answers at is worth a word at start; requests get

@@ -32,6 +32,12 @@ pub(super) async fn start(
     let issuer = Issuer::start(config, store, Arc::clone(clock))
         .await
         .map_err(|error| Failure::lifecycle(chain(&error)))?;
+    if let Some(file) = settings.nonce_secret_file {
+        let issuer = issuer.clone();
+        super::nonces::follow(world, file, move |current, also| {
+            issuer.set_nonce_secrets(current, also);
+        });
+    }
     let mut sockets = sockets;
     let with_tls = settings.front.tls.as_ref().and_then(|_| sockets.pop());
     for socket in sockets {

@@ -122,6 +122,7 @@ impl Local {
             issuer: Some(IssuerSettings {
                 front: FrontSettings::plain(addresses.issuer),
                 config: issuer(addresses, &keys)?,
+                nonce_secret_file: None,
                 cors_origins: Vec::new(),
             }),
             gateway: Some(gateway(addresses, &keys, directory)?),
@@ -242,6 +243,7 @@ fn issuer(addresses: &Addresses, keys: &Keys) -> Result<IssuerConfig, Failure> {
         assertion_algorithms: IssuerConfig::DEFAULT_ASSERTION_ALGORITHMS,
         nonce: NonceConfig {
             secret: nonce_secret,
+            also: Vec::new(),
             lifetime: 300,
             required: false,
         },
@@ -349,6 +351,7 @@ fn route(
         replay: RouteReplay::Consume,
         identity: IdentityName::Assertion,
         agents: Vec::new(),
+        cover_content: false,
         max_signed_body_bytes: 1024 * 1024,
         identities: Vec::new(),
     })

@@ -83,8 +83,8 @@ impl Gate {
         let uri = original.map_or(&head.uri, |OriginalUri(uri)| uri);
         let presented = HttpRequest {
             certificate: head.extensions.get(),
-            // The admin API takes no signatures that would have to cover it.
-            has_content: false,
+            // No route of the admin API asks for content that is covered.
+            has_content: true,
             method: &head.method,
             path_and_query: uri.path_and_query().map_or("", |path| path.as_str()),
             headers: &head.headers,

@@ -4,6 +4,8 @@
 //! that a bad line is refused when it is complete and delivery byte by byte costs no more
 //! than delivery at once.
 
+use keybound_proto::fields::is_token_byte;
+
 use super::{FramingLimits, Violation};
 use crate::forwarded_certificate::is_certificate_field;
 
@@ -401,25 +403,7 @@ const TOKEN: [bool; 256] = {
     let mut table = [false; 256];
     let mut byte = 0;
     while byte < 256 {
-        let character = byte as u8;
-        table[byte] = character.is_ascii_alphanumeric()
-            || matches!(
-                character,
-                b'!' | b'#'
-                    | b'$'
-                    | b'%'
-                    | b'&'
-                    | b'\''
-                    | b'*'
-                    | b'+'
-                    | b'-'
-                    | b'.'
-                    | b'^'
-                    | b'_'
-                    | b'`'
-                    | b'|'
-                    | b'~'
-            );
+        table[byte] = is_token_byte(byte as u8);
         byte += 1;
     }
     table

@@ -54,7 +54,7 @@ pub struct RouteConfig {
     pub forward_credentials: bool,
     /// Largest request body in bytes; `None`: the listener's limit.
     pub body_bytes: Option<u64>,
-    /// Largest request body that is held until the digest a signature covers is checked, in bytes.
+    /// Largest request body that is held until the digest a proof covers is checked, in bytes.
     pub signed_body_bytes: u64,
     /// Origins of agents that come without a token and are let through when their signature
     /// verifies (Web Bot Auth). Their directories are fetched, and nobody else's.

@@ -197,10 +197,18 @@ impl Inner {
                 }
             },
         };
-        if let Some(expected) = content_digest(&permitted) {
+        if let Permitted::Agent(agent) = &permitted {
             let body = request.body_mut();
-            body.check_content(expected, route.signed_body_bytes)
-                .await?;
+            match agent.content_digest() {
+                Some(expected) => {
+                    let limit = route.signed_body_bytes;
+                    body.check_content(expected, limit).await?;
+                }
+                None if route.check.cover_content && !body.is_end_stream() => {
+                    return Err(Rejection::new(Cause::DigestAbsent));
+                }
+                None => {}
+            }
         }
         let passage = Passage {
             route,
@@ -344,21 +352,13 @@ impl Inner {
     }
 }
 
-/// What the content must hash to before any of it is forwarded.
-fn content_digest(permitted: &Permitted) -> Option<&ExpectedDigest> {
-    match permitted {
-        Permitted::Agent(agent) => agent.content_digest(),
-        Permitted::Bound(_) | Permitted::Unbound(_) | Permitted::Unchecked(_) => None,
-    }
-}
-
 /// The request target as received, without scheme and authority.
 pub(super) fn target_of(uri: &Uri) -> &str {
     uri.path_and_query()
         .map_or("/", http::uri::PathAndQuery::as_str)
 }
 
-/// A request's body, for signatures that cover its digest.
+/// A request's body, for proofs that cover its digest.
 struct SignedContent<'a> {
     body: &'a mut RequestBody,
     /// The most bytes that are held until the digest is checked.

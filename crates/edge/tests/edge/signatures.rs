@@ -382,3 +382,47 @@ async fn a_signed_body_is_held_up_to_a_limit() {
     let fields = presented(&world, &world.holder, &token, ("/agents", small));
     assert_eq!(post(&world, "/agents", &fields, small).await.status, 200);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_route_can_take_no_content_that_the_proof_does_not_cover() {
+    let agent = Agent::start().await;
+    let welcome = vec![agent.origin.clone()];
+    let world = World::start_with(|setup| setup.agents = welcome).await;
+    let token = world.token();
+    let digest = content_digest(DigestAlgorithm::Sha256, BODY.as_bytes());
+    let proven = |digest: Option<&str>| -> Fields {
+        vec![
+            ("authorization", format!("DPoP {token}")),
+            ("dpop", world.proof_covering("/covered", &token, digest)),
+        ]
+    };
+    let bare = proven(None);
+    let answers = [
+        (
+            agent.fields(&world, "/covered", None),
+            BODY,
+            "digest.absent",
+        ),
+        (bare.clone(), BODY, "digest.absent"),
+        (proven(Some(&digest)), "{}", "digest.mismatch"),
+        (proven(Some(&digest)), "", "digest.mismatch"),
+    ];
+    for (fields, body, cause) in answers {
+        let answer = post(&world, "/covered", &fields, body).await;
+        assert_eq!(
+            (answer.status, answer.member("cause").as_str()),
+            (400, cause)
+        );
+    }
+    assert!(
+        world.upstream.requests().is_empty(),
+        "the upstream saw nothing"
+    );
+    let covered = proven(Some(&digest));
+    let answer = post(&world, "/covered", &covered, BODY).await;
+    assert_eq!(answer.status, 200);
+    // Without content the same proof that was refused with some is good.
+    assert_eq!(post(&world, "/covered", &bare, "").await.status, 200);
+    let signed = agent.fields(&world, "/covered", Some(BODY));
+    assert_eq!(post(&world, "/covered", &signed, BODY).await.status, 200);
+}

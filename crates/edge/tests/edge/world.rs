@@ -212,6 +212,22 @@ impl World {
         token: &str,
         nonce: Option<&str>,
     ) -> String {
+        self.prove(key, (method, htu, token), nonce, None)
+    }
+
+    /// A fresh proof by the holder of a `POST` that covers its content by this digest.
+    pub(crate) fn proof_covering(&self, path: &str, token: &str, digest: Option<&str>) -> String {
+        let htu = format!("{}{path}", self.url);
+        self.prove(&self.holder, ("POST", &htu, token), None, digest)
+    }
+
+    fn prove(
+        &self,
+        key: &SoftwareKey,
+        (method, htu, token): (&str, &str, &str),
+        nonce: Option<&str>,
+        content_digest: Option<&str>,
+    ) -> String {
         let jti = format!("proof-{}", self.proofs.fetch_add(1, Ordering::Relaxed));
         let request = ProofRequest {
             method,
@@ -220,6 +236,7 @@ impl World {
             jti: &jti,
             ath: Some(&TokenHash::of(token.as_bytes())),
             nonce,
+            content_digest,
         };
         let input = signing_input(&request, key.public_key(), key.algorithm());
         input.sign(key).expect("signed")
@@ -295,10 +312,13 @@ fn routes(url: &str, upstream: &Origin, welcome: Vec<Origin>) -> Vec<RouteConfig
     mesh.check.identities =
         vec![IdentityRule::parse("wimse://example.com/ns/prod/*").expect("rule")];
     let mut agents = route("agents", &root);
-    agents.agents = welcome;
+    agents.agents.clone_from(&welcome);
     agents.signed_body_bytes = 64;
+    let mut covered = route("covered", &root);
+    covered.agents = welcome;
+    covered.check.cover_content = true;
     vec![
-        open, small, approvals, reports, nonce, plain, silent, each, keep, mesh, agents,
+        open, small, approvals, reports, nonce, plain, silent, each, keep, mesh, agents, covered,
     ]
 }
 

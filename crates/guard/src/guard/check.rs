@@ -87,8 +87,6 @@ impl Inner {
         self.check_status(unjudged.token())
             .await
             .map_err(|rejection| rejection.about(Arc::clone(unjudged.token())))?;
-        // Fetching keys and lists may have taken seconds; everything below is about now.
-        let now = self.clock.now();
         let not_revoked = self
             .revocations
             .check(&unjudged.revocation_query())
@@ -102,8 +100,8 @@ impl Inner {
                 Some(checked.map_err(about)?)
             }
         };
-        // Reading the content may have taken seconds as well.
-        let now = self.clock.now().max(now);
+        // Fetching keys and lists and reading the content may have taken seconds; the record is of now.
+        let now = self.clock.now();
         let recorded = match unredeemed.replay_query() {
             None => None,
             Some(query) => {
@@ -169,6 +167,7 @@ impl Inner {
             scopes,
             nonce_clients: route.nonce.clients(),
             methods: route.methods,
+            cover_content: route.cover_content,
         };
         unkeyed.with_token(token, &requirements, self.clock.now())
     }

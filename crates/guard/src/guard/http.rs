@@ -26,7 +26,8 @@ pub struct HttpRequest<'a> {
     pub path_and_query: &'a str,
     /// The header fields.
     pub headers: &'a HeaderMap,
-    /// Whether the request has content.
+    /// Whether the request has content, or may have. Nobody reads it here, so a route that wants
+    /// content covered refuses every request that has some.
     pub has_content: bool,
     /// The client certificate of the connection, if it has one.
     pub certificate: Option<&'a PeerCertificate>,

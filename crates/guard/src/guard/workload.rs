@@ -112,5 +112,6 @@ fn requirements<'r>(
         scopes: &[],
         nonce_clients: &[],
         methods: route.methods,
+        cover_content: route.cover_content,
     })
 }

@@ -4,9 +4,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use ::axum::body::HttpBody as Body;
 use ::axum::extract::{ConnectInfo, OriginalUri};
 use bytes::Bytes;
-use http::{Extensions, HeaderMap, Request, Response, header};
+use http::{Extensions, Request, Response, header};
 use http_body_util::{Either, Full};
 use keybound_proto::Rejection;
 use keybound_proto::cause::Cause;
@@ -34,7 +35,7 @@ impl<S, B, R> Service<Request<B>> for GuardService<S>
 where
     S: Service<Request<B>, Response = Response<R>> + Clone + Send + 'static,
     S::Future: Send,
-    B: Send + 'static,
+    B: Body + Send + 'static,
     R: Send + 'static,
 {
     type Response = Response<Either<R, Full<Bytes>>>;
@@ -53,7 +54,7 @@ where
         ResponseFuture::new(async move {
             let (mut parts, body) = request.into_parts();
             let has_script_origin = parts.headers.contains_key(header::ORIGIN);
-            let mut response = match shared.check(&parts).await {
+            let mut response = match shared.check(&parts, !body.is_end_stream()).await {
                 Ok(caller) => {
                     parts.extensions.insert(caller);
                     let request = Request::from_parts(parts, body);
@@ -78,13 +79,17 @@ where
 
 impl Shared {
     /// The caller, or the response that says no.
-    async fn check(&self, parts: &http::request::Parts) -> Result<Caller, Response<Bytes>> {
+    async fn check(
+        &self,
+        parts: &http::request::Parts,
+        has_content: bool,
+    ) -> Result<Caller, Response<Bytes>> {
         let request_id = request_id();
         let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
         let peer = peer.map(|ConnectInfo(address)| address.to_string());
         let request = HttpRequest {
             certificate: parts.extensions.get(),
-            has_content: says_content(&parts.headers),
+            has_content,
             method: &parts.method,
             path_and_query: path_and_query(&parts.uri, &parts.extensions),
             headers: &parts.headers,
@@ -113,14 +118,6 @@ impl Shared {
         }
         response
     }
-}
-
-/// Whether the head announces content. HTTP/2 need not; then a signature without a digest is
-/// as good as one over an empty body, and the body is not covered.
-fn says_content(headers: &HeaderMap) -> bool {
-    let length = headers.get(header::CONTENT_LENGTH);
-    headers.contains_key(header::TRANSFER_ENCODING)
-        || length.is_some_and(|length| length.as_bytes() != b"0")
 }
 
 /// What the client asked for: axum strips the prefix of nested routers from the

@@ -74,7 +74,7 @@ pub enum AddressError {
     Host(String),
     /// An option nobody knows.
     #[error(
-        "`{0}` is no option of a replay log; known are password_file, ca_file, tls, unsafe_cleartext, cluster, log, connections, name"
+        "`{0}` is no option of a replay log; known are password_file, ca_file, tls, sslmode, unsafe_cleartext, cluster, log, connections, name"
     )]
     Option(String),
     /// A value an option does not take.
@@ -104,7 +104,7 @@ impl StoreAddress {
     /// |---|---|---|
     /// | `password_file` | all | a file that holds the password |
     /// | `ca_file` | TLS | PEM file of the authorities to trust instead of the system's |
-    /// | `tls=true` | PostgreSQL | TLS also on loopback |
+    /// | `tls=true`, `sslmode=verify-full` | PostgreSQL | TLS also on loopback |
     /// | `unsafe_cleartext=true` | all | no TLS beyond loopback |
     /// | `cluster=true` | Redis | the same as `redis-cluster://` |
     /// | `log=logged`, `log=unlogged` | PostgreSQL | which kind of table; `logged` unless said otherwise |
@@ -266,6 +266,7 @@ fn options(query: &str, kind: StoreKind) -> Result<Options, AddressError> {
             "password_file" => options.password_file = some(value),
             "ca_file" => options.ca_file = some(value),
             "unsafe_cleartext" => options.cleartext = boolean("unsafe_cleartext", value)?,
+            "sslmode" if is_postgres => options.tls = verify_full(value)?,
             "tls" if is_postgres => options.tls = boolean("tls", value)?,
             "cluster" if !is_postgres => options.cluster = boolean("cluster", value)?,
             "log" if is_postgres => options.unlogged = unlogged(value)?,
@@ -287,6 +288,18 @@ fn boolean(name: &'static str, value: &str) -> Result<bool, AddressError> {
             given: clipped(other),
         }),
     }
+}
+
+/// The one mode of libpq that says what is done here.
+fn verify_full(value: &str) -> Result<bool, AddressError> {
+    if value == "verify-full" {
+        return Ok(true);
+    }
+    Err(AddressError::Value {
+        name: "sslmode",
+        takes: "`verify-full`; every weaker mode trusts whoever answers",
+        given: clipped(value),
+    })
 }
 
 fn unlogged(value: &str) -> Result<bool, AddressError> {

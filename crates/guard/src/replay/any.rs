@@ -11,7 +11,9 @@ use keybound_proto::time::{Clock, UnixTime};
 use keybound_proto::verify::{Recorded, ReplayHashKey, ReplayQuery, ReplayUse};
 
 use super::address::{StoreAddress, StoreKind};
-use super::shared::{SharedLog, SharedSettings};
+use super::shared::SharedSettings;
+#[cfg(any(feature = "redis", feature = "postgres"))]
+use super::shared::{SharedLog, store::Store};
 use super::{LogStatus, MemoryLog, ReplayConfig, ReplayLog, ReplayRefusal, ReplayStart};
 
 /// Any of the logs.
@@ -135,12 +137,8 @@ impl AnyLog {
         settings: SharedSettings,
         clock: &Arc<dyn Clock>,
     ) -> Result<Self, OpenLogError> {
-        let name = place.address.to_string();
-        let store = super::redis::RedisStore::new(&place.address)
-            .map_err(|error| OpenLogError::Unusable(name.clone(), error))?;
-        SharedLog::start(store, name, settings, Arc::clone(clock))
-            .map(Self::Redis)
-            .ok_or(OpenLogError::NoRuntime)
+        let store = super::redis::RedisStore::new(&place.address);
+        shared(place, store, settings, clock).map(Self::Redis)
     }
 
     #[cfg(not(feature = "redis"))]
@@ -158,12 +156,8 @@ impl AnyLog {
         settings: SharedSettings,
         clock: &Arc<dyn Clock>,
     ) -> Result<Self, OpenLogError> {
-        let name = place.address.to_string();
-        let store = super::postgres::PostgresStore::new(&place.address)
-            .map_err(|error| OpenLogError::Unusable(name.clone(), error))?;
-        SharedLog::start(store, name, settings, Arc::clone(clock))
-            .map(Self::Postgres)
-            .ok_or(OpenLogError::NoRuntime)
+        let store = super::postgres::PostgresStore::new(&place.address);
+        shared(place, store, settings, clock).map(Self::Postgres)
     }
 
     #[cfg(not(feature = "postgres"))]
@@ -177,6 +171,19 @@ impl AnyLog {
             "postgres",
         ))
     }
+}
+
+/// Begins to connect to a store whose address could be read.
+#[cfg(any(feature = "redis", feature = "postgres"))]
+fn shared<S: Store>(
+    place: &SharedPlace,
+    store: Result<S, String>,
+    settings: SharedSettings,
+    clock: &Arc<dyn Clock>,
+) -> Result<SharedLog<S>, OpenLogError> {
+    let name = place.address.to_string();
+    let store = store.map_err(|error| OpenLogError::Unusable(name.clone(), error))?;
+    SharedLog::start(store, name, settings, Arc::clone(clock)).ok_or(OpenLogError::NoRuntime)
 }
 
 impl ReplayLog for AnyLog {

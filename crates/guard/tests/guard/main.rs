@@ -2,6 +2,7 @@
 
 mod agents;
 mod check;
+mod content;
 mod events;
 mod introspection;
 mod introspection_vectors;

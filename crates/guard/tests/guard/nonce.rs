@@ -1,7 +1,8 @@
 //! Server nonces, and the restart of a strict replay log.
 
-use keybound_guard::{Guard, NonceRule};
+use keybound_guard::{Guard, NONCE_LIFETIME, NonceRule};
 use keybound_proto::cause::Cause;
+use keybound_proto::dpop::{NonceKey, NonceRole};
 use keybound_proto::time::UnixTime;
 
 use crate::support::{Issuer, NOW, World, check, guard};
@@ -142,4 +143,113 @@ async fn best_effort_nodes_take_each_others_nonces() {
             .await
             .is_ok()
     );
+}
+
+/// A client that keeps the newest nonce (RFC 9449 section 8.2).
+struct Client {
+    token: String,
+    nonce: Option<String>,
+    challenges: u32,
+}
+
+impl Client {
+    fn new(world: &World) -> Self {
+        let mut claims = world.issuer.claims(&world.holder);
+        claims["exp"] = serde_json::json!(NOW + 90_000);
+        Self {
+            token: world.issuer.sign(&claims),
+            nonce: None,
+            challenges: 0,
+        }
+    }
+
+    /// One request, repeated once where a nonce is asked for.
+    async fn call(&mut self, world: &World, gate: &Guard) {
+        let authorization = format!("DPoP {}", self.token);
+        for _ in 0..2 {
+            let nonce = self.nonce.take();
+            let proof = world.proof_with(&self.token, |proof| proof.nonce = nonce);
+            match check(gate, &world.route, &authorization, Some(&proof)).await {
+                Ok(_) => {
+                    self.nonce = gate.nonce_for_success(&world.route);
+                    return;
+                }
+                Err(rejection) => {
+                    self.challenges += 1;
+                    self.nonce = Some(offered(gate, world, &rejection));
+                }
+            }
+        }
+        panic!("challenged twice for one request");
+    }
+}
+
+/// SC-100: three gates behind a round robin, and a secret that is exchanged under them one gate at
+/// a time.
+#[tokio::test]
+async fn sc_100_rotation_of_the_secret_challenges_nobody() {
+    let mut world = World::with(Issuer::start().await, best_effort);
+    world.route.nonce = NonceRule::Everybody;
+    let gates: Vec<Guard> = (0..3)
+        .map(|_| guard(&world.issuer, &world.clock, &world.sink, best_effort))
+        .collect();
+    let mut busy = Client::new(&world);
+    let mut seldom = Client::new(&world);
+    let mut turn = gates.iter().cycle();
+    busy.call(&world, turn.next().unwrap()).await;
+    seldom.call(&world, turn.next().unwrap()).await;
+    assert_eq!(
+        (busy.challenges, seldom.challenges),
+        (1, 1),
+        "the first time"
+    );
+    let (old, new) = ([7; 32], [8; 32]);
+    let steps = [(old, vec![new]), (new, vec![old]), (new, Vec::new())];
+    for (step, (current, also)) in steps.into_iter().enumerate() {
+        if step == 2 {
+            // The last nonces of the old secret end.
+            for _ in 0..3 {
+                world.clock.advance_secs(NONCE_LIFETIME / 3 - 1);
+                busy.call(&world, turn.next().unwrap()).await;
+            }
+            seldom.call(&world, turn.next().unwrap()).await;
+            world.clock.advance_secs(3);
+        }
+        for gate in &gates {
+            gate.set_nonce_secrets(current, also.clone());
+            for _ in 0..6 {
+                busy.call(&world, turn.next().unwrap()).await;
+            }
+            world.clock.advance_secs(1);
+        }
+        seldom.call(&world, turn.next().unwrap()).await;
+    }
+    assert_eq!(busy.challenges, 1, "never again");
+    assert_eq!(seldom.challenges, 1, "never again");
+    // What the old secret made means nothing now.
+    let old = guard(&world.issuer, &world.clock, &world.sink, best_effort);
+    let nonce = old.nonce_for_success(&world.route);
+    let proof = world.proof_with(&busy.token, |proof| proof.nonce = nonce);
+    let authorization = format!("DPoP {}", busy.token);
+    let refused = check(&gates[0], &world.route, &authorization, Some(&proof)).await;
+    assert_eq!(refused.unwrap_err().cause(), Cause::DpopNonceStale);
+}
+
+fn best_effort(config: &mut keybound_guard::GuardConfig) {
+    config.replay.mode = keybound_guard::ReplayMode::BestEffort;
+}
+
+/// SC-097: a nonce of an issuer, made with the very secret, is none of a gateway.
+#[tokio::test]
+async fn sc_097_nonces_of_the_issuer_are_foreign() {
+    let world = World::with(Issuer::start().await, best_effort);
+    let token = world.token();
+    let issuer = NonceKey::new(&[7; 32], NonceRole::AuthorizationServer, 0, NONCE_LIFETIME);
+    let gateway = NonceKey::new(&[7; 32], NonceRole::ResourceServer, 0, NONCE_LIFETIME);
+    let now = UnixTime::from_secs(NOW);
+    let with = |nonce: String| world.proof_with(&token, |proof| proof.nonce = Some(nonce));
+    let foreign = with(issuer.issue(now));
+    assert_eq!(world.refused(&token, &foreign).await, Cause::DpopNonceStale);
+    // The same, made for a resource server, is taken: it was the role that differed.
+    assert!(world.send(&token, &with(gateway.issue(now))).await.is_ok());
 }

@@ -18,7 +18,7 @@ use keybound_proto::uri::{Htu, Origin};
 use keybound_proto::verify::{HeaderField, Message, Presented, Verified};
 use keybound_proto::{Rejection, signature};
 
-use crate::support::{NOW, World, key};
+use crate::support::{Issuer, NOW, World, key};
 
 const PATH: &str = "/approvals?state=open";
 const CONTENT: &[u8] = b"{\"approve\":true}";
@@ -206,6 +206,31 @@ async fn a_signature_is_good_for_one_request_of_one_time() {
     assert_eq!(refused(&world, &resigned).await, Cause::HttpsigReplayed);
 }
 
+/// SC-090: no nonce of ours can stand in a signature, so nobody is asked for one.
+#[tokio::test]
+async fn sc_090_signature_that_may_have_been_used_before_a_restart_is_refused() {
+    let world = World::with(Issuer::start().await, |config| {
+        config.replay.first_run = false;
+    });
+    let token = world.token();
+    let captured = Draft::new(&world, &token).headers();
+    for _ in 0..2 {
+        let refused = send(&world, &captured).await.unwrap_err();
+        assert_eq!(refused.cause(), Cause::HttpsigEpoch);
+        let answer = world.guard.answer(&refused, &world.route, "req_1");
+        assert_eq!((answer.status, &answer.dpop_nonce), (503, &None));
+        assert!(answer.challenge.is_none() && answer.retry_after.is_some());
+    }
+    world.clock.advance_secs(30);
+    let refused = send(&world, &captured).await.unwrap_err();
+    assert_eq!(refused.cause(), Cause::HttpsigEpoch);
+    let fresh = Draft {
+        created: NOW + 30,
+        ..Draft::new(&world, &token)
+    };
+    assert!(send(&world, &fresh.headers()).await.is_ok());
+}
+
 #[tokio::test]
 async fn a_route_says_which_methods_it_takes() {
     let world = World::start().await;
@@ -267,7 +292,8 @@ async fn with_content(
 
 #[tokio::test]
 async fn content_that_was_changed_is_refused_and_the_signature_is_not_used_up() {
-    let world = World::start().await;
+    let mut world = World::start().await;
+    world.route.cover_content = true;
     let token = world.token();
     let draft = Draft {
         digest: Some(content_digest(DigestAlgorithm::Sha256, CONTENT)),
@@ -292,6 +318,10 @@ async fn content_that_was_changed_is_refused_and_the_signature_is_not_used_up() 
     };
     let uncovered = with_content(&world, &uncovered.headers(), &mut Body(CONTENT)).await;
     assert_eq!(uncovered.unwrap_err().cause(), Cause::HttpsigCoverage);
+    let bare = Draft::new(&world, &token).headers();
+    let unsigned = with_content(&world, &bare, &mut Body(CONTENT)).await;
+    assert_eq!(unsigned.unwrap_err().cause(), Cause::DigestAbsent);
+    assert_eq!(world.replay_entries(), 0);
     let good = with_content(&world, &headers, &mut Body(CONTENT)).await;
     assert!(good.is_ok(), "{good:?}");
 }

@@ -370,6 +370,7 @@ pub(crate) struct Proof<'a> {
     pub(crate) jti: String,
     pub(crate) ath: TokenHash,
     pub(crate) nonce: Option<String>,
+    pub(crate) content_digest: Option<String>,
 }
 
 impl Proof<'_> {
@@ -384,6 +385,7 @@ impl Proof<'_> {
             jti: format!("proof-{number}"),
             ath: TokenHash::of(token.as_bytes()),
             nonce: None,
+            content_digest: None,
         }
     }
 
@@ -400,6 +402,7 @@ impl Proof<'_> {
             jti: &self.jti,
             ath: Some(&self.ath),
             nonce: self.nonce.as_deref(),
+            content_digest: self.content_digest.as_deref(),
         };
         let algorithm = self.key.algorithm();
         let input = dpop::signing_input(&request, self.key.public_key(), algorithm);

@@ -126,7 +126,7 @@ impl Mesh {
             method: &Method::GET,
             path_and_query: "/approvals?state=open",
             headers: &map,
-            has_content: false,
+            has_content: true,
             certificate,
         };
         let origin = Origin::parse("https://api.example.com").unwrap();
@@ -328,4 +328,14 @@ async fn sc_178_an_authority_of_another_domain_does_not_count() {
         let outcome = mesh.check(&mesh.route, &[], Some(&certificate)).await;
         assert_eq!(id(&outcome), expected, "{name}");
     }
+}
+
+/// A proof token covers no content, so a route that wants it covered takes none with it.
+#[tokio::test]
+async fn a_proof_token_covers_no_content() {
+    let mut mesh = Mesh::new();
+    mesh.route.cover_content = true;
+    assert_eq!(mesh.with_proof(&mesh.proof()).await, "digest.absent");
+    mesh.route.cover_content = false;
+    assert_eq!(mesh.with_proof(&mesh.proof()).await, "ok");
 }

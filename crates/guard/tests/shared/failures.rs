@@ -12,56 +12,79 @@ use crate::support::{Node, PAST, TIMEOUT, eventually, of, proof, vouched};
 const STRICT: ReplayMode = ReplayMode::Strict;
 const BEST_EFFORT: ReplayMode = ReplayMode::BestEffort;
 
-/// A node in each mode. They share no records: a mode belongs to a whole cluster.
-async fn both(address: &str) -> (Node, Node) {
-    let strict = Node::open(Some(address), STRICT).await;
-    (strict, Node::open(Some(address), BEST_EFFORT).await)
+/// A node in each mode, and a proof each of them accepted. They share no records: a mode belongs
+/// to a whole cluster.
+struct Both {
+    strict: Node,
+    lax: Node,
+    used: ReplayQuery,
+    seen: ReplayQuery,
+    epoch: u64,
+}
+
+impl Both {
+    async fn open(address: &str) -> Self {
+        let strict = Node::open(Some(address), STRICT).await;
+        let lax = Node::open(Some(address), BEST_EFFORT).await;
+        let (used, seen) = (vouched(&strict), proof(&lax, 1));
+        let epoch = strict.log.epoch();
+        assert_eq!(strict.insert(used).await, Ok(()));
+        assert_eq!(lax.insert(seen).await, Ok(()));
+        Self {
+            strict,
+            lax,
+            used,
+            seen,
+            epoch,
+        }
+    }
+
+    /// Waits until both accept what is new.
+    async fn serve_again(&self) {
+        eventually("the log is there again", async || {
+            self.strict.insert(vouched(&self.strict)).await.is_ok()
+                && self.lax.insert(proof(&self.lax, 0)).await.is_ok()
+        })
+        .await;
+    }
 }
 
 /// SC-090, for a store that remembers nothing across its restart.
 async fn forgets(address: &str, fault: impl FnOnce()) {
-    let (strict, lax) = both(address).await;
-    let (used, seen) = (vouched(&strict), proof(&lax, 1));
-    let epoch = strict.log.epoch();
-    assert_eq!(strict.insert(used).await, Ok(()));
-    assert_eq!(lax.insert(seen).await, Ok(()));
+    let both = Both::open(address).await;
     fault();
-    // The old run is noticed at the latest when something is asked.
-    eventually("strict serves again", async || {
-        strict.insert(vouched(&strict)).await.is_ok()
-    })
-    .await;
-    assert_ne!(strict.log.epoch(), epoch, "another run");
-    let replayed = strict.insert_with_epoch(used, epoch).await;
+    both.serve_again().await;
+    let (strict, lax) = (&both.strict, &both.lax);
+    assert_ne!(strict.log.epoch(), both.epoch, "another run");
+    let replayed = strict.insert_with_epoch(both.used, both.epoch).await;
     assert_eq!(
         replayed,
         Err(ReplayRefusal::Epoch),
         "strict: nothing can be used twice"
     );
-    let bare = of(&strict, 4711, 1, 0);
+    let bare = of(strict, 4711, 1, 0);
     assert_eq!(strict.insert(bare).await, Err(ReplayRefusal::Epoch));
-    eventually("best effort accepts what was used before", async || {
-        lax.insert(seen).await.is_ok()
-    })
-    .await;
-    assert_eq!(lax.insert(seen).await, Err(ReplayRefusal::Replayed));
+    assert_eq!(
+        lax.insert(both.seen).await,
+        Ok(()),
+        "best effort accepts what was used before"
+    );
+    assert_eq!(lax.insert(both.seen).await, Err(ReplayRefusal::Replayed));
 }
 
 /// For a store that loses nothing.
 async fn remembers(address: &str, fault: impl FnOnce()) {
-    let (strict, lax) = both(address).await;
-    let (used, seen) = (vouched(&strict), proof(&lax, 1));
-    let epoch = strict.log.epoch();
-    assert_eq!(strict.insert(used).await, Ok(()));
-    assert_eq!(lax.insert(seen).await, Ok(()));
+    let both = Both::open(address).await;
     fault();
-    eventually("the log is there again", async || {
-        strict.insert(vouched(&strict)).await.is_ok() && lax.insert(proof(&lax, 0)).await.is_ok()
-    })
-    .await;
-    assert_eq!(strict.log.epoch(), epoch, "nobody is asked for a nonce");
-    assert_eq!(strict.insert(used).await, Err(ReplayRefusal::Replayed));
-    assert_eq!(lax.insert(seen).await, Err(ReplayRefusal::Replayed));
+    both.serve_again().await;
+    let (strict, lax) = (&both.strict, &both.lax);
+    assert_eq!(
+        strict.log.epoch(),
+        both.epoch,
+        "nobody is asked for a nonce"
+    );
+    assert_eq!(strict.insert(both.used).await, Err(ReplayRefusal::Replayed));
+    assert_eq!(lax.insert(both.seen).await, Err(ReplayRefusal::Replayed));
     assert!(strict.log.status().lost > 0, "the outage is counted");
 }
 
@@ -135,26 +158,24 @@ async fn sc_095_cluster_fails_over_to_a_replica_that_lags() {
     let Some(mut cluster) = RedisCluster::start() else {
         return skipped("sc_095", "redis-server");
     };
-    let (strict, lax) = both(&cluster.address()).await;
+    let both = Both::open(&cluster.address()).await;
+    let (strict, lax) = (&both.strict, &both.lax);
     // What is on its way to a replica reaches it yet, so the link is cut first.
     cluster.nodes[3].server.signal("STOP");
     cluster.nodes[0].ask("CLIENT KILL TYPE replica");
-    let epoch = strict.log.epoch();
+    let epoch = both.epoch;
     let (mut used, mut seen) = (Vec::new(), Vec::new());
     // Enough of them to have some in the slots of the first primary.
     for _ in 0..60 {
-        used.push(vouched(&strict));
-        seen.push(proof(&lax, 0));
+        used.push(vouched(strict));
+        seen.push(proof(lax, 0));
         assert_eq!(strict.insert(used[used.len() - 1]).await, Ok(()));
         assert_eq!(lax.insert(seen[seen.len() - 1]).await, Ok(()));
     }
     cluster.nodes[0].server.kill();
     cluster.nodes[3].server.signal("CONT");
     eventually("the loss is noticed", async || strict.log.epoch() != epoch).await;
-    eventually("the replica takes over", async || {
-        strict.insert(vouched(&strict)).await.is_ok() && lax.insert(proof(&lax, 0)).await.is_ok()
-    })
-    .await;
+    both.serve_again().await;
     assert_ne!(strict.log.epoch(), epoch, "another run");
     for query in used {
         let again = strict.insert_with_epoch(query, epoch).await;

@@ -83,14 +83,17 @@ impl Server {
 
     /// Signals the server and its children.
     pub(crate) fn signal_all(&self, signal: &str) {
+        self.signal(signal);
         let parent = self.child.as_ref().expect("a running server").id();
         let children = std::fs::read_to_string(format!("/proc/{parent}/task/{parent}/children"));
         let children = children.expect("a running server has an entry");
-        let all = children.split_whitespace().map(str::to_owned);
-        let pids: Vec<String> = all.chain([parent.to_string()]).collect();
-        let mut kill = Command::new("kill");
-        kill.arg(format!("-{signal}")).args(pids);
-        assert!(kill.status().expect("kill is installed").success());
+        for child in children.split_whitespace() {
+            let mut kill = Command::new("kill");
+            kill.args([&format!("-{signal}"), child])
+                .stderr(Stdio::null());
+            // A child may have ended meanwhile.
+            let _ = kill.status().expect("kill is installed");
+        }
     }
 
     fn exited(&mut self) -> bool {
@@ -367,6 +370,143 @@ impl Postgres {
     }
 }
 
+impl Postgres {
+    /// An asynchronous standby of this server, as Debian's tools make one, that follows it.
+    pub(crate) fn standby(&self) -> Self {
+        let directory = open_directory();
+        let user = unprivileged("postgres", directory.path());
+        let data = directory.path().join("data");
+        let mut backup = as_user(&self.bin.join("pg_basebackup"), user);
+        let made = backup
+            .env("PGPASSWORD", POSTGRES_PASSWORD)
+            .args(["-h", "127.0.0.1", "-U", "keybound", "-X", "stream", "-R"])
+            .args([
+                "-c",
+                "fast",
+                "--no-sync",
+                "-p",
+                &self.port.to_string(),
+                "-D",
+            ])
+            .arg(&data)
+            .stdin(Stdio::null())
+            .output()
+            .expect("pg_basebackup starts");
+        assert!(
+            made.status.success(),
+            "{}",
+            String::from_utf8_lossy(&made.stderr)
+        );
+        let port = free_port();
+        let mut arguments = self.server.arguments.clone();
+        arguments[1] = data.display().to_string();
+        arguments[3] = port.to_string();
+        let log = directory.path().join("log");
+        let mut standby = Self {
+            server: Server::new(self.bin.join("postgres"), arguments, user, log),
+            port,
+            bin: self.bin.clone(),
+            _directory: directory,
+        };
+        standby.restart();
+        standby
+    }
+
+    /// Starts it at another port.
+    pub(crate) fn restart_at(&mut self, port: u16) {
+        self.server.stop("INT");
+        self.port = port;
+        self.server.arguments[3] = port.to_string();
+        self.restart();
+    }
+}
+
+/// A certificate for 127.0.0.1 by an authority of its own, made with OpenSSL.
+pub(crate) struct Pki {
+    directory: TempDir,
+}
+
+impl Pki {
+    /// The key can be read by the one who runs the server, and nobody else.
+    pub(crate) fn make(user: &'static str) -> Self {
+        let pki = Self {
+            directory: open_directory(),
+        };
+        let new_key = [
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:P-256",
+            "-nodes",
+        ];
+        std::fs::write(pki.path("names"), "subjectAltName=IP:127.0.0.1").expect("a file");
+        pki.openssl(
+            &[
+                &["req", "-x509", "-subj", "/CN=authority", "-days", "2"],
+                &new_key[..],
+                &["-keyout", "ca.key", "-out", "ca.pem"],
+            ]
+            .concat(),
+        );
+        pki.openssl(
+            &[
+                &["req", "-subj", "/CN=store"],
+                &new_key[..],
+                &["-keyout", "server.key", "-out", "server.csr"],
+            ]
+            .concat(),
+        );
+        pki.openssl(&[
+            "x509",
+            "-req",
+            "-in",
+            "server.csr",
+            "-CA",
+            "ca.pem",
+            "-CAkey",
+            "ca.key",
+            "-CAcreateserial",
+            "-days",
+            "2",
+            "-extfile",
+            "names",
+            "-out",
+            "server.pem",
+        ]);
+        let key = pki.path("server.key");
+        std::fs::set_permissions(&key, PermissionsExt::from_mode(0o600)).expect("owned");
+        unprivileged(user, Path::new(&key));
+        pki
+    }
+
+    pub(crate) fn path(&self, name: &str) -> String {
+        self.directory.path().join(name).display().to_string()
+    }
+
+    pub(crate) fn authority(&self) -> Vec<u8> {
+        std::fs::read(self.path("ca.pem")).expect("made just now")
+    }
+
+    fn openssl(&self, arguments: &[&str]) {
+        let mut openssl = Command::new("openssl");
+        openssl.args(arguments).current_dir(self.directory.path());
+        let output = openssl
+            .stdin(Stdio::null())
+            .output()
+            .expect("openssl starts");
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+}
+
+/// A port nobody listens at.
+pub(crate) fn unused_port() -> u16 {
+    free_port()
+}
+
 /// Waits for something that another process does.
 pub(crate) fn wait(what: &str, done: impl Fn() -> bool) {
     let begin = Instant::now();
@@ -402,6 +542,13 @@ fn ask(port: u16, command: &str) -> std::io::Result<String> {
     let mut line = String::new();
     reader.read_line(&mut line)?;
     let line = line.trim_end();
+    if let Some(count) = line.strip_prefix('*') {
+        // Elements with their lengths: what is no length is an element.
+        let lines = reader.lines().take(2 * count.parse().unwrap_or(0));
+        let lines: std::io::Result<Vec<_>> = lines.collect();
+        let elements = lines?.into_iter().skip(1).step_by(2);
+        return Ok(elements.collect::<Vec<_>>().join("\n"));
+    }
     let Some(length) = line.strip_prefix('$') else {
         if line.starts_with('-') {
             return Err(std::io::Error::other(line.to_owned()));

@@ -63,6 +63,17 @@ impl Node {
         node
     }
 
+    /// A node that begins to connect, and trusts these authorities (PEM).
+    pub(crate) fn trusting(address: &str, authorities: &[u8]) -> Self {
+        let config = ReplayConfig {
+            mode: ReplayMode::Strict,
+            capacity: 1_000,
+            per_sender: 1_000,
+            first_run: true,
+        };
+        Self::at(Some(parsed(address).with_authorities(authorities)), &config)
+    }
+
     pub(crate) fn with(address: Option<&str>, config: &ReplayConfig) -> Self {
         Self::at(address.map(parsed), config)
     }
@@ -107,7 +118,7 @@ impl Node {
     }
 }
 
-fn parsed(address: &str) -> StoreAddress {
+pub(crate) fn parsed(address: &str) -> StoreAddress {
     let parsed = StoreAddress::parse(address).expect("an address");
     if address.starts_with("postgres") {
         return parsed.with_password(POSTGRES_PASSWORD);

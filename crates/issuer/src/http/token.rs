@@ -128,8 +128,9 @@ impl TokenRequest<'_> {
             target: self.core.token_endpoint(Entrance::of(self.parts)),
             proof,
         };
+        let key = self.core.nonces();
         let nonces = NoncePolicy {
-            key: self.core.nonces(),
+            key: &key,
             required: self.core.needs_nonce(self.client()),
         };
         begin_proof(&self.core.config().profile, &presented, &nonces, self.now).map(Some)

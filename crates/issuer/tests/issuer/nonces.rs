@@ -146,3 +146,23 @@ async fn sc_100_a_restart_with_the_same_secret_keeps_nonces_good() {
     let proof = again.proof_with(|claims| claims["nonce"] = json!(nonce));
     assert_eq!(ask(&again, &proof).await.status, 200);
 }
+
+/// A secret that is exchanged in three steps challenges nobody who keeps the newest nonce.
+#[tokio::test]
+async fn sc_100_rotation_of_the_secret_challenges_nobody() {
+    let world = World::new().await;
+    let mut nonce = nonce_of(&ask(&world, &world.proof()).await);
+    let steps: [(u8, &[u8]); 4] = [(7, &[]), (7, &[8]), (8, &[7]), (8, &[])];
+    for (current, also) in steps {
+        let also: Vec<_> = also.iter().map(|secret| [*secret; 32].into()).collect();
+        world.issuer.set_nonce_secrets(&[current; 32], &also);
+        let with = |claims: &mut serde_json::Value| claims["nonce"] = json!(nonce);
+        let reply = ask(&world, &world.proof_with(with)).await;
+        assert_eq!(reply.status, 200, "{current}: {}", reply.text);
+        nonce = nonce_of(&reply);
+    }
+    let old = NonceKey::new(&[7; 32], NonceRole::AuthorizationServer, 0, 300);
+    let old = old.issue(UnixTime::from_secs(NOW));
+    let stale = world.proof_with(|claims| claims["nonce"] = json!(old));
+    ask(&world, &stale).await.refused(400, "use_dpop_nonce");
+}

@@ -314,6 +314,7 @@ pub(crate) fn config(client_key: &SoftwareKey) -> IssuerConfig {
         assertion_algorithms: IssuerConfig::DEFAULT_ASSERTION_ALGORITHMS,
         nonce: NonceConfig {
             secret: [7; 32].into(),
+            also: Vec::new(),
             lifetime: 300,
             required: false,
         },

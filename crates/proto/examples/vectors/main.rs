@@ -52,7 +52,7 @@ fn requests() -> Value {
         },
         "server": make::server(),
         "groups": [proofs::form(), proofs::key(), proofs::target(), proofs::freshness(),
-                   proofs::binding(), tokens::form(), tokens::claim_rules(), tokens::confirmation(),
+                   proofs::binding(), proofs::content(), tokens::form(), tokens::claim_rules(), tokens::confirmation(),
                    tokens::certificates()],
     })
 }

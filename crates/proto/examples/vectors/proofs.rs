@@ -1,6 +1,7 @@
 //! Vectors about the proof: form, key, target, freshness, binding.
 
 use keybound_proto::dpop::NonceRole;
+use keybound_proto::signature::{DigestAlgorithm, content_digest};
 use serde_json::{Value, json};
 
 use crate::make::{
@@ -239,6 +240,44 @@ pub(crate) fn binding() -> Value {
 }
 
 /// The same signature in another spelling: the last character carries two unused bits.
+/// On a route that wants content covered.
+pub(crate) fn content() -> Value {
+    const BODY: &str = "{\"id\":\"1\",\"decision\":\"approve\"}";
+    let digest = content_digest(DigestAlgorithm::Sha256, BODY.as_bytes());
+    let other = content_digest(DigestAlgorithm::Sha256, b"{\"id\":\"2\"}");
+    let vector = |id: &str, comment: &str, expect: &str, claim: Value, body: Option<&str>| {
+        let change = json!({"content_digest": claim});
+        let mut vector = claims(id, "binding", comment, expect, &change);
+        vector["cover_content"] = true.into();
+        if let Some(body) = body {
+            vector["request"]["body"] = body.into();
+        }
+        vector
+    };
+    let body = Some(BODY);
+    let ignored = {
+        let change = json!({"content_digest": 7});
+        claims(
+            "content-not-asked",
+            "positive",
+            "a claim nobody asked for",
+            "ok",
+            &change,
+        )
+    };
+    json!({"name": "content of the request", "section": "RFC 9530 section 2, Keybound cover_content", "vectors": [
+        vector("content-uncovered", "content, and a proof that does not cover it", "digest.absent", json!(null), body),
+        vector("content-other", "other content than the proof covers", "digest.mismatch", json!(other), body),
+        vector("content-number", "a number for a digest", "digest.malformed", json!(7), body),
+        vector("content-text", "a text that is no dictionary", "digest.malformed", json!("="), body),
+        vector("content-bare", "a digest without its algorithm", "digest.malformed", json!("sha-256"), body),
+        vector("content-weak", "an algorithm that holds against nobody", "digest.alg", json!("md5=:AAAAAAAAAAAAAAAAAAAAAA==:"), body),
+        vector("content-covered", "the digest of the content", "ok", json!(digest), body),
+        vector("content-none", "no content, and nothing that covers it", "ok", json!(null), None),
+        ignored,
+    ]})
+}
+
 fn last_character_changed(jws: &str) -> String {
     let mut text = jws.to_owned();
     let last = text.pop().expect("not empty");

@@ -201,7 +201,8 @@ pub(crate) fn file() -> Value {
     json!({
         "about": "Signed requests. `profile` names the policy that is asked; the key is the agent's, \
                   or the one in `Signature-Key` where there is one. After the signature the body is held against \
-                  the digest that is covered, and the nonce against those seen before in the same vector. For `web_bot_auth` \
+                  the digest that is covered, and the nonce against those seen before in the same vector; with `epoch`, \
+                  when the replay log began, a signature not made after it may have been used before. For `web_bot_auth` \
                   the keys are those of `directory`: what the agent's origin answers.",
         "server": {"origin": ORIGIN, "window": {"past": 60, "ahead": 10}, "max_lifetime": 300,
                    "algorithms": ["ed25519", "ecdsa-p256-sha256", "ecdsa-p384-sha384"]},

@@ -17,6 +17,7 @@ use crate::jose::{
 use crate::json;
 use crate::json_text::ObjectText;
 use crate::rejection::Rejection;
+use crate::signature::ExpectedDigest;
 use crate::time::UnixTime;
 use crate::token::TokenHash;
 use crate::uri::Htu;
@@ -31,6 +32,7 @@ pub(crate) struct Proof<'a> {
     pub(crate) iat: UnixTime,
     pub(crate) ath: Ath,
     pub(crate) nonce: Option<RecentNonce>,
+    pub(crate) content: ContentClaim,
     _fresh: FreshProof,
     _method: MadeForMethod,
     _target: MadeForTarget,
@@ -49,6 +51,27 @@ pub(crate) enum Ath {
     Hash(TokenHash),
     /// Present, but not the base64url form of 32 bytes: fits no token.
     Malformed,
+}
+
+/// What the proof's `content_digest` says. RFC 9449 does not know the claim, so it is read only
+/// where a route asks for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum ContentClaim {
+    Absent,
+    Text(String),
+    /// Present, but not a string.
+    Malformed,
+}
+
+impl ContentClaim {
+    /// The digest, which has the form of a `Content-Digest` field (RFC 9530 section 2).
+    pub(crate) fn digest(&self) -> Result<Option<ExpectedDigest>, Rejection> {
+        match self {
+            Self::Absent => Ok(None),
+            Self::Text(text) => ExpectedDigest::parse(text.as_bytes()).map(Some),
+            Self::Malformed => Err(Rejection::new(Cause::DigestMalformed).got("no string")),
+        }
+    }
 }
 
 /// The request a proof must fit, and what is asked of the proof.
@@ -79,6 +102,12 @@ impl<'a> Proof<'a> {
         let fresh = rules.window.check(iat, now)?;
         let nonce = check_nonce(&claims, &rules.nonces, now)?;
         let ath = ath(&claims);
+        let content = match claims.string("content_digest") {
+            Ok(text) => text.map_or(ContentClaim::Absent, |text| {
+                ContentClaim::Text(text.to_owned())
+            }),
+            Err(_) => ContentClaim::Malformed,
+        };
         drop(header);
         drop(claims);
         Ok(Self {
@@ -90,6 +119,7 @@ impl<'a> Proof<'a> {
             iat,
             ath,
             nonce,
+            content,
             _fresh: fresh,
             _method: method,
             _target: target,
@@ -133,6 +163,9 @@ pub struct ProofRequest<'a> {
     pub ath: Option<&'a TokenHash>,
     /// The server's last nonce, if it gave one.
     pub nonce: Option<&'a str>,
+    /// The digest of the content, for servers that ask for it: see
+    /// [`crate::signature::content_digest`].
+    pub content_digest: Option<&'a str>,
 }
 
 /// The bytes to sign for a new proof (RFC 9449 section 4.2). The header begins with
@@ -156,6 +189,7 @@ pub fn signing_input(
         .unsigned("iat", request.iat.as_secs())
         .optional_string("ath", ath.as_deref())
         .optional_string("nonce", request.nonce)
+        .optional_string("content_digest", request.content_digest)
         .finish();
     SigningInput::new(&header, &claims)
 }

@@ -91,11 +91,23 @@ impl ExpectedDigest {
         if lines.is_empty() {
             return Ok(None);
         }
+        Self::of(&lines).map(Some)
+    }
+
+    /// Reads a value in the form of `Content-Digest`.
+    ///
+    /// # Errors
+    /// As [`ExpectedDigest::read`].
+    pub(crate) fn parse(value: &[u8]) -> Result<Self, Rejection> {
+        Self::of(&[value])
+    }
+
+    fn of(lines: &[&[u8]]) -> Result<Self, Rejection> {
         let size = lines.iter().map(|line| line.len()).sum::<usize>();
         if size > MAX_FIELD_BYTES {
             return Err(Rejection::new(Cause::DigestMalformed).got(format!("{size} bytes")));
         }
-        let dictionary = Dictionary::parse(&lines, MAX_ALGORITHMS)
+        let dictionary = Dictionary::parse(lines, MAX_ALGORITHMS)
             .map_err(|error| Rejection::new(Cause::DigestMalformed).got(error.to_string()))?;
         if dictionary.is_repeated() {
             return Err(Rejection::new(Cause::DigestMalformed).got("an algorithm twice"));
@@ -116,7 +128,7 @@ impl ExpectedDigest {
         if values.is_empty() {
             return Err(Rejection::new(Cause::DigestAlgorithm).expected("sha-256 sha-512"));
         }
-        Ok(Some(Self { values }))
+        Ok(Self { values })
     }
 
     /// Checks content that is there in one piece.

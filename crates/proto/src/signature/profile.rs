@@ -202,7 +202,6 @@ pub const fn wimse_request(
     algorithms: SignatureAlgorithms,
 ) -> SignatureRules<'static> {
     SignatureRules {
-        select: Select::Tag(WIMSE_TAG),
         cover: const {
             &[
                 Cover::always("@method"),
@@ -215,12 +214,7 @@ pub const fn wimse_request(
             ]
         },
         require: &["created", "expires", "nonce", "wimse-aud"],
-        forbid: &["alg", "keyid"],
-        window,
-        max_lifetime: Some(max_lifetime),
-        algorithms,
-        inline_key: InlineKeySource::None,
-        max_bytes: 8192,
+        ..wimse(window, max_lifetime, algorithms)
     }
 }
 
@@ -234,7 +228,6 @@ pub const fn wimse_response(
     algorithms: SignatureAlgorithms,
 ) -> SignatureRules<'static> {
     SignatureRules {
-        select: Select::Tag(WIMSE_TAG),
         cover: const {
             &[
                 Cover::always("@status"),
@@ -246,6 +239,20 @@ pub const fn wimse_response(
             ]
         },
         require: &["created", "expires", "nonce", "wimse-req-nonce"],
+        ..wimse(window, max_lifetime, algorithms)
+    }
+}
+
+/// What both directions have in common. Not enough on its own: it covers nothing.
+const fn wimse(
+    window: ProofWindow,
+    max_lifetime: u64,
+    algorithms: SignatureAlgorithms,
+) -> SignatureRules<'static> {
+    SignatureRules {
+        select: Select::Tag(WIMSE_TAG),
+        cover: &[],
+        require: &[],
         forbid: &["alg", "keyid"],
         window,
         max_lifetime: Some(max_lifetime),

@@ -3,6 +3,8 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
+use crate::fields;
+
 use super::{BareItem, Dictionary, InnerList, Item, List, Member, Parameters, StructuredError};
 
 impl Dictionary {
@@ -270,7 +272,8 @@ impl<'a> Reader<'a> {
     }
 
     fn token(&mut self) -> Result<String, StructuredError> {
-        let token = self.take_while(|byte| is_tchar(byte) || matches!(byte, b':' | b'/'));
+        let token =
+            self.take_while(|byte| fields::is_token_byte(byte) || matches!(byte, b':' | b'/'));
         self.ascii(token)
     }
 
@@ -339,26 +342,4 @@ const fn lower_hex(digit: u8) -> Option<u8> {
         b'a'..=b'f' => Some((digit & 0x0f).wrapping_add(9)),
         _ => None,
     }
-}
-
-/// `tchar` of RFC 9110 section 5.6.2.
-pub(super) const fn is_tchar(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric()
-        || matches!(
-            byte,
-            b'!' | b'#'
-                | b'$'
-                | b'%'
-                | b'&'
-                | b'\''
-                | b'*'
-                | b'+'
-                | b'-'
-                | b'.'
-                | b'^'
-                | b'_'
-                | b'`'
-                | b'|'
-                | b'~'
-        )
 }

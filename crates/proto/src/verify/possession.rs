@@ -37,6 +37,14 @@ pub(super) enum Shown<'a> {
     HttpSignature(Box<HttpSignature>),
 }
 
+/// What a request and its connection show of the sender.
+#[derive(Debug)]
+pub(super) struct Sent<'a> {
+    pub(super) shown: Shown<'a>,
+    pub(super) certificate: Option<&'a PeerCertificate>,
+    pub(super) has_content: bool,
+}
+
 impl Shown<'_> {
     const fn method(&self) -> BindingMethod {
         match self {
@@ -148,7 +156,7 @@ enum KeyProven {
 struct Signed {
     proven: KeyProven,
     once: Once,
-    content: Option<ExpectedDigest>,
+    content: Covered,
 }
 
 /// Says that a client which must use nonces did.
@@ -198,10 +206,11 @@ impl Proven {
     }
 
     /// What a replay log's refusal means for this kind of proof. A nonce of ours cannot stand in
-    /// a workload's proof, so it is not challenged for one.
+    /// a signature or a workload's proof, so those are not challenged for one.
     pub(super) const fn refusal_of(&self, refused: Cause) -> Cause {
         match (self.possession.method, refused) {
             (BindingMethod::HttpSignature, Cause::DpopReplayed) => Cause::HttpsigReplayed,
+            (BindingMethod::HttpSignature, Cause::ReplayEpoch) => Cause::HttpsigEpoch,
             (BindingMethod::Wimse, Cause::DpopReplayed) => Cause::WptReplayed,
             (BindingMethod::Wimse, Cause::ReplayEpoch) => Cause::WptEpoch,
             (_, refused) => refused,
@@ -218,15 +227,14 @@ impl Proven {
 
 /// Checks everything the token's `cnf` names.
 pub(super) fn prove(
-    shown: Shown<'_>,
-    certificate: Option<&PeerCertificate>,
+    sent: Sent<'_>,
     token: &AccessToken,
     requirements: &Requirements<'_>,
     (window, now): (ProofWindow, UnixTime),
 ) -> Result<Proven, Rejection> {
     let cnf = token.confirmation();
-    let method = shown.method();
-    match (cnf.key(), &shown) {
+    let (method, certificate) = (sent.shown.method(), sent.certificate);
+    match (cnf.key(), &sent.shown) {
         (Some(_), Shown::Nothing) => return Err(Cause::TokenSchemeDowngrade.into()),
         (None, _) if cnf.is_unbound() => return Err(Cause::TokenUnbound.into()),
         (None, Shown::Nothing) | (Some(_), _) => {}
@@ -239,7 +247,7 @@ pub(super) fn prove(
         None => None,
     };
     let by_key = match cnf.key() {
-        Some(key) => Some(prove_key(shown, key, token, requirements, window)?),
+        Some(key) => Some(prove_key(sent, key, token, requirements, window)?),
         None => None,
     };
     Ok(Proven::of(method, certificate, by_certificate, by_key))
@@ -255,7 +263,7 @@ impl Proven {
         let certificate = by_certificate.as_ref().and(certificate);
         let signed_with = by_key.as_ref().map(|signed| signed.once.jkt);
         let (key, once, content) = match by_key {
-            Some(signed) => (Some(signed.proven), Some(signed.once), signed.content),
+            Some(signed) => (Some(signed.proven), Some(signed.once), signed.content.0),
             None => (None, None, None),
         };
         Self {
@@ -280,26 +288,51 @@ impl Proven {
 
 /// The signature of the request, by the key the token is bound to.
 fn prove_key(
-    shown: Shown<'_>,
+    sent: Sent<'_>,
     key: &KeyBinding,
     token: &AccessToken,
     requirements: &Requirements<'_>,
     window: ProofWindow,
 ) -> Result<Signed, Rejection> {
-    match shown {
+    let must_cover = requirements.cover_content && sent.has_content;
+    match sent.shown {
         Shown::Nothing => Err(Cause::TokenSchemeDowngrade.into()),
-        Shown::Dpop(proof) => Ok(Signed {
-            proven: prove_dpop(&proof, key, token, requirements)?,
-            once: once(proof, window),
-            content: None,
-        }),
-        Shown::HttpSignature(signature) => prove_signature(*signature, key),
+        Shown::Dpop(proof) => {
+            let claimed = match requirements.cover_content {
+                true => proof.content.digest()?,
+                false => None,
+            };
+            Ok(Signed {
+                content: check_coverage(claimed, must_cover)?,
+                proven: prove_dpop(&proof, key, token, requirements)?,
+                once: once(proof, window),
+            })
+        }
+        Shown::HttpSignature(signature) => {
+            let covered = check_coverage(signature.content_digest().cloned(), must_cover)?;
+            prove_signature(*signature, key, covered)
+        }
     }
+}
+
+/// What binds the content to the proof, if anything does.
+struct Covered(Option<ExpectedDigest>);
+
+/// Content that has to be covered is.
+fn check_coverage(digest: Option<ExpectedDigest>, must: bool) -> Result<Covered, Rejection> {
+    if must && digest.is_none() {
+        return Err(Cause::DigestAbsent.into());
+    }
+    Ok(Covered(digest))
 }
 
 /// draft-richer-oauth-httpsig section 7: the key is the token's; where the token has its
 /// thumbprint only, the message brings the key.
-fn prove_signature(signature: HttpSignature, key: &KeyBinding) -> Result<Signed, Rejection> {
+fn prove_signature(
+    signature: HttpSignature,
+    key: &KeyBinding,
+    content: Covered,
+) -> Result<Signed, Rejection> {
     let missing = |name: &str| Rejection::new(Cause::HttpsigParameter).expected(name);
     let (key, same_key) = match key {
         KeyBinding::Key(key) => (key.clone(), SameKey(())),
@@ -319,7 +352,7 @@ fn prove_signature(signature: HttpSignature, key: &KeyBinding) -> Result<Signed,
             expires_at: signature.taken_until().ok_or_else(|| missing("created"))?,
             recent_nonce: false,
         },
-        content: signature.content_digest().cloned(),
+        content,
         proven: KeyProven::HttpSignature(same_key, Box::new(signature.verify(&key)?)),
     })
 }

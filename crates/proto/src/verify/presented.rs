@@ -74,8 +74,8 @@ pub struct Message<'a> {
     pub request_target: &'a str,
     /// Every header field.
     pub fields: &'a dyn FieldLines,
-    /// Whether the request has content: a signature that has to cover it is refused then without
-    /// a digest.
+    /// Whether the request has content, or may have: a route that wants content covered refuses
+    /// it then without a digest.
     pub has_content: bool,
 }
 

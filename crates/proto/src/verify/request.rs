@@ -4,12 +4,12 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::Profile;
-use super::possession::{Possession, Proven, Shown, prove};
+use super::possession::{Possession, Proven, Sent, Shown, prove};
 use super::presented::{Presented, Scheme, credentials, proof_text};
 use super::replay::{Recorded, ReplayHashKey, ReplayQuery};
 use crate::binding::BindingMethods;
 use crate::cause::Cause;
-use crate::certificate::{CertificateThumbprint, PeerCertificate};
+use crate::certificate::CertificateThumbprint;
 use crate::dpop::proof::ProofRules;
 use crate::dpop::{NoncePolicy, Proof, ProofWindow};
 use crate::jose::Jkt;
@@ -118,8 +118,11 @@ impl<'a> Received<'a> {
         Ok(Unkeyed {
             hash: self.hash,
             unverified,
-            shown,
-            certificate: self.presented.message.certificate,
+            sent: Sent {
+                shown,
+                certificate: self.presented.message.certificate,
+                has_content: self.presented.message.has_content,
+            },
             window: profile.window,
         })
     }
@@ -149,8 +152,7 @@ impl fmt::Debug for Received<'_> {
 pub struct Unkeyed<'a> {
     hash: TokenHash,
     unverified: Option<PresentedToken<'a>>,
-    shown: Shown<'a>,
-    certificate: Option<&'a PeerCertificate>,
+    sent: Sent<'a>,
     window: ProofWindow,
 }
 
@@ -167,6 +169,9 @@ pub struct Requirements<'a> {
     pub nonce_clients: &'a [String],
     /// How a token taken here may be bound.
     pub methods: BindingMethods,
+    /// Whether the proof of a request with content has to cover it: an HTTP signature by
+    /// `content-digest`, a DPoP proof by the claim `content_digest` with the same value.
+    pub cover_content: bool,
 }
 
 impl<'a> Unkeyed<'a> {
@@ -215,7 +220,7 @@ impl<'a> Unkeyed<'a> {
             token.check_audience(requirements.audience)?,
         );
         let times = (self.window, now);
-        let proven = prove(self.shown, self.certificate, token, requirements, times)?;
+        let proven = prove(self.sent, token, requirements, times)?;
         Ok((proven, checked))
     }
 }

@@ -12,7 +12,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::possession::{Proven, Shown, prove};
+use super::possession::{Proven, Sent, Shown, prove};
 use super::presented::{HeaderField, Presented};
 use super::request::{Checked, Unjudged};
 use super::{Profile, Requirements};
@@ -57,6 +57,7 @@ pub struct WorkloadReceived<'a> {
     hash: TokenHash,
     proof: WorkloadProof<'a>,
     fields: &'a dyn FieldLines,
+    has_content: bool,
     ahead: u64,
 }
 
@@ -94,6 +95,7 @@ impl<'a> WorkloadReceived<'a> {
             hash: TokenHash::of(headers.identity_token()),
             proof: WorkloadProof::read(headers.required_proof()?, &rules, now)?,
             fields,
+            has_content: presented.message.has_content,
             ahead: profile.window.ahead,
         }))
     }
@@ -146,6 +148,9 @@ impl<'a> WorkloadReceived<'a> {
                 .expected(requirements.methods.to_string())
                 .got(BindingMethod::Wimse.name()));
         }
+        if requirements.cover_content && self.has_content {
+            return Err(Rejection::new(Cause::DigestAbsent).got("a proof token, which covers none"));
+        }
         let checked = check(token, identities, self.ahead, now)?;
         let context = ProofContext {
             identity_token: self.hash,
@@ -182,8 +187,13 @@ pub fn with_svid<'r>(
 ) -> Result<Unjudged<'r>, Rejection> {
     let outcome = check(&token, identities, profile.window.ahead, now).and_then(|checked| {
         let times = (profile.window, now);
-        let shown = Shown::Nothing;
-        let proven = prove(shown, Some(certificate), &token, requirements, times)?;
+        let sent = Sent {
+            shown: Shown::Nothing,
+            certificate: Some(certificate),
+            // What comes on this connection is its own.
+            has_content: false,
+        };
+        let proven = prove(sent, &token, requirements, times)?;
         Ok((proven, checked))
     });
     match outcome {

@@ -30,6 +30,8 @@ mod proof;
 mod signature;
 mod x509_svid;
 
+use crate::uri::Htu;
+
 pub use self::bundle::{BundleError, BundleKey, KeyUse, MAX_BUNDLE_ENTRIES, TrustBundle};
 pub use self::identifier::{
     IdentifierError, MAX_IDENTIFIER_BYTES, MAX_TRUST_DOMAIN_BYTES, SPIFFE, SpiffeId, TrustDomain,
@@ -64,3 +66,13 @@ pub const IDENTITY_TOKEN_TYPE: &str = "wit+jwt";
 
 /// The JWT type of a workload proof token.
 pub const PROOF_TOKEN_TYPE: &str = "wpt+jwt";
+
+/// Whether an audience names this server: its own URL as configured, without query and fragment,
+/// or a value agreed on. What is no URL names no target; it may still have been agreed on.
+fn is_named_by(target: &Htu, agreed: &[String], audience: &str) -> bool {
+    let is_target = || {
+        let is_whole = !audience.contains(['?', '#']);
+        is_whole && target.is_named_by(audience).unwrap_or_default()
+    };
+    agreed.iter().any(|value| value == audience) || is_target()
+}

@@ -13,7 +13,7 @@ use std::fmt;
 
 use super::claims::{FormCauses, algorithm_name};
 use super::identity_token::WorkloadKey;
-use super::{PROOF_TOKEN_TYPE, TRANSACTION_TOKEN_HEADER};
+use super::{PROOF_TOKEN_TYPE, TRANSACTION_TOKEN_HEADER, is_named_by};
 use crate::cause::Cause;
 use crate::dpop::MAX_JTI_BYTES;
 use crate::fields::FieldLines;
@@ -273,12 +273,7 @@ fn check_audience(
 ) -> Result<MadeForTarget, Rejection> {
     let audience = claims.string("aud").ok().flatten();
     let audience = audience.ok_or_else(|| FORM.missing("aud"))?;
-    let agreed = rules.audiences.iter().any(|value| value == audience);
-    // What is no URL names no target; it may still have been a value agreed on.
-    let named = agreed
-        || (!audience.contains(['?', '#'])
-            && rules.target.is_named_by(audience).unwrap_or_default());
-    if named {
+    if is_named_by(rules.target, rules.audiences, audience) {
         return Ok(MadeForTarget(()));
     }
     Err(Rejection::new(Cause::WptAudience)

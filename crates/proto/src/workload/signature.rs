@@ -15,8 +15,8 @@
 
 use std::fmt;
 
-use super::IDENTITY_TOKEN_HEADER;
 use super::identity_token::WorkloadKey;
+use super::{IDENTITY_TOKEN_HEADER, is_named_by};
 use crate::cause::Cause;
 use crate::dpop::ProofWindow;
 use crate::fields::FieldLines;
@@ -261,11 +261,7 @@ fn check_audience(
     rules: &WorkloadSignatureRules<'_>,
 ) -> Result<MadeForTarget, Rejection> {
     let audience = signature.text_parameter("wimse-aud").unwrap_or_default();
-    let agreed = rules.audiences.iter().any(|value| value == audience);
-    let named = agreed
-        || (!audience.contains(['?', '#'])
-            && rules.target.is_named_by(audience).unwrap_or_default());
-    if named {
+    if is_named_by(rules.target, rules.audiences, audience) {
         return Ok(MadeForTarget(()));
     }
     Err(Rejection::new(Cause::WorkloadSignatureAudience)

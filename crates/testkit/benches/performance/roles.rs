@@ -167,6 +167,7 @@ async fn issuer(jwks: &str, algorithm: &str) {
         assertion_algorithms: AlgorithmSet::of(&[Algorithm::Es256, Algorithm::EdDsa]),
         nonce: NonceConfig {
             secret: Zeroizing::new([6; 32]),
+            also: Vec::new(),
             lifetime: 300,
             required: false,
         },

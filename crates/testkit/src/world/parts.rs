@@ -270,6 +270,7 @@ fn issuer_config(setting: &Setting<'_>, secret_client: &(String, String)) -> Iss
         assertion_algorithms: AlgorithmSet::of(&[Algorithm::Es256, Algorithm::EdDsa]),
         nonce: NonceConfig {
             secret: Zeroizing::new([6; 32]),
+            also: Vec::new(),
             lifetime: 300,
             required: setting.options.issuer_nonce,
         },

@@ -142,6 +142,7 @@ pub(super) fn prove(
         jti: &jti,
         ath: Some(&hash),
         nonce: None,
+        content_digest: None,
     };
     dpop::signing_input(&request, key.public_key(), key.algorithm())
         .sign(key)

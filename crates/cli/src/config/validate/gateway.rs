@@ -318,6 +318,7 @@ fn route(
         replay: section.replay,
         identity: section.identity,
         agents: agents?,
+        cover_content: section.cover_content,
         max_signed_body_bytes: section.max_signed_body_bytes.into(),
         identities: identities?,
     })

@@ -1,5 +1,7 @@
 //! The section `[issuer]`.
 
+use std::path::PathBuf;
+
 use keybound_issuer::config::{
     CertificatesConfig, ClientAuthentication, ClientConfig, ErrorDetail, Exemption, GrantType,
     IssuerConfig, NonceConfig, RegistrationConfig, RegistrationMode, ResourceConfig, Rotation,
@@ -46,6 +48,7 @@ pub(super) fn check(checker: &mut Checker<'_>, section: &IssuerSection) -> Optio
     let resources = resources(checker, section);
     let clients = clients(checker, section);
     let cors_origins = checker.origins("issuer.cors_origins", &section.cors_origins);
+    let (nonce, nonce_secret_file) = nonce?;
     Some(IssuerSettings {
         front: front?,
         config: IssuerConfig {
@@ -63,7 +66,7 @@ pub(super) fn check(checker: &mut Checker<'_>, section: &IssuerSection) -> Optio
             certificates: certificates?,
             profile: profile?,
             assertion_algorithms: IssuerConfig::DEFAULT_ASSERTION_ALGORITHMS,
-            nonce: nonce?,
+            nonce,
             error_detail: ErrorDetail::Minimal,
             cors_origins: cors_origins
                 .iter()
@@ -72,6 +75,7 @@ pub(super) fn check(checker: &mut Checker<'_>, section: &IssuerSection) -> Optio
                 .collect(),
         },
         cors_origins: cors_origins?,
+        nonce_secret_file,
     })
 }
 
@@ -123,19 +127,30 @@ fn rotation(checker: &mut Checker<'_>, section: &IssuerSection) -> Option<Rotati
     Some(Rotation { every, overlap })
 }
 
-fn nonce(checker: &mut Checker<'_>, section: &IssuerSection) -> Option<NonceConfig> {
+/// The nonces, and the file whose secrets are followed, unless a variable gives the secret.
+fn nonce(
+    checker: &mut Checker<'_>,
+    section: &IssuerSection,
+) -> Option<(NonceConfig, Option<PathBuf>)> {
     let variable = checker.loaded().secrets.issuer_nonce_secret.as_ref();
-    let secret = checker.secret32(
+    let file = section.nonce_secret_file.as_deref();
+    let (secret, also) = checker.secrets32(
         "issuer.nonce_secret_file",
         variable,
         source::ISSUER_NONCE_SECRET,
-        section.nonce_secret_file.as_deref(),
+        file,
     )?;
-    Some(NonceConfig {
+    let followed = match variable {
+        Some(_) => None,
+        None => file.map(|file| checker.loaded().resolve(file)),
+    };
+    let config = NonceConfig {
         secret: secret.map_or_else(random32, Some)?,
+        also,
         lifetime: 300,
         required: section.nonce,
-    })
+    };
+    Some((config, followed))
 }
 
 fn registration(

@@ -228,6 +228,7 @@ impl Party {
             jti: &jti,
             ath: Some(&hash),
             nonce: None,
+            content_digest: None,
         };
         let input = dpop::signing_input(&request, &self.key.public, Algorithm::Es256);
         self.key.attach(input)

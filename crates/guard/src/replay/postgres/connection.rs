@@ -112,6 +112,10 @@ impl Connection {
 /// Never repeats the server's sentence, which may quote what it was sent.
 pub(super) fn refused(error: &Error) -> StoreError {
     let Some(code) = error.code() else {
+        let source = std::error::Error::source(error);
+        if let Some(own) = source.and_then(|source| source.downcast_ref::<StoreError>()) {
+            return own.clone();
+        }
         return StoreError::Lost(String::from("the connection was lost"));
     };
     match code.code() {

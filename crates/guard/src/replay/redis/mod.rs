@@ -15,7 +15,7 @@
 //! waiting for replicas (`WAIT` makes a lost record less likely, not impossible).
 
 use std::fmt;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::future::{select_all, try_join_all};
@@ -51,6 +51,8 @@ pub struct RedisSession {
     keys: Keys,
     next: AtomicUsize,
     clock: ServerClock,
+    /// Whether a server said that something is not its business any more.
+    is_over: AtomicBool,
 }
 
 /// The server's clock as it should be now, by this process's monotonic one.
@@ -114,6 +116,9 @@ impl Session for RedisSession {
     }
 
     async fn probe(&self) -> Result<u64, StoreError> {
+        if self.is_over.load(Ordering::Relaxed) {
+            return Err(StoreError::Epoch);
+        }
         let nodes = self.servers.iter().flatten();
         let now_about = try_join_all(nodes.map(|node| async move {
             let about = node.ask_about().await?;
@@ -166,7 +171,12 @@ impl RedisSession {
             commands.cmd("GET").arg(key);
         }
         commands.cmd("TIME");
-        let mut answers = self.node(partition)?.ask(&commands).await?;
+        let answered = self.node(partition)?.ask(&commands).await;
+        if answered == Err(StoreError::Epoch) {
+            // A slot that moved: who holds it now is learned with the next session.
+            self.is_over.store(true, Ordering::Relaxed);
+        }
+        let mut answers = answered?;
         let now = answers.pop().ok_or_else(unexpected).and_then(seconds)?;
         if let Some((_, expected)) = mark {
             match answers.pop() {

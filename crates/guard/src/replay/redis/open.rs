@@ -1,7 +1,7 @@
 //! Opening a session: which servers there are, whether they are fit, in which
 //! run each of them is, and under which secret records are hashed.
 
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 
 use aws_lc_rs::digest;
 use futures_util::future::try_join_all;
@@ -47,6 +47,7 @@ pub(super) async fn open(
         keys: store.keys.clone(),
         next: AtomicUsize::new(0),
         clock: ServerClock::new(0),
+        is_over: AtomicBool::new(false),
     };
     let facts = session.learn(opening).await?;
     session.clock = ServerClock::new(facts.now);

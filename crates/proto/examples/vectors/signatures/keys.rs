@@ -173,7 +173,27 @@ pub(super) fn keys() -> Vec<Value> {
         json!({"id": "nonce-replayed", "comment": "the same request twice", "now": NOW, "profile": "presentation",
                "steps": [{"request": twice.to_json(), "expect": "ok"},
                          {"request": twice.to_json(), "expect": "httpsig.replayed"}]}),
+        after_restart(
+            "nonce-epoch",
+            "made before the replay log began",
+            "httpsig.epoch",
+            NOW - 5,
+        ),
+        after_restart(
+            "nonce-epoch-after",
+            "made after the replay log began",
+            "ok",
+            NOW - 4,
+        ),
     ]
+}
+
+/// For a server whose replay log began five seconds ago and does not know what was used before.
+fn after_restart(id: &str, comment: &str, expect: &str, created: u64) -> Value {
+    let draft = Draft::presentation().change(|draft| draft.created = Some(created));
+    let mut vector = presentation(id, comment, expect, draft.sign());
+    vector["epoch"] = (NOW - 5).into();
+    vector
 }
 
 #[expect(clippy::too_many_lines, reason = "one table")]

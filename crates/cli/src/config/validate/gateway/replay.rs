@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use keybound_guard::replay::{SharedPlace, StoreAddress, StoreKind};
 
-use crate::config::model::{EnforcementMode, GatewaySection, ReplayModeName, RouteReplay};
+use crate::config::model::{
+    EnforcementMode, GatewaySection, ReplayModeName, RouteBinding, RouteReplay, RouteSection,
+};
 use crate::config::validate::checker::Checker;
 
 /// The place of a shared log; `Some(None)` where the log is in memory.
@@ -73,6 +75,32 @@ fn refuse_unkept_promises(
                 Some(help),
             );
         }
+        warn_of_methods_without_nonces(checker, position, route);
+    }
+}
+
+/// Our nonces stand in DPoP proofs only, so nothing shows of other proofs that they are new.
+fn warn_of_methods_without_nonces(
+    checker: &mut Checker<'_>,
+    position: usize,
+    route: &RouteSection,
+) {
+    let cannot = [RouteBinding::Httpsig, RouteBinding::Wimse];
+    if route
+        .binding_methods
+        .iter()
+        .any(|name| cannot.contains(name))
+    {
+        let message = format!(
+            "strict replay on a cluster refuses every request of `httpsig` and `wimse` on the route `{}`: their proofs carry no nonce",
+            route.path
+        );
+        let help = "leave them out of `binding_methods`, or write `replay_mode = \"best-effort\"`";
+        checker.warning(
+            &format!("gateway.route[{position}].binding_methods"),
+            message,
+            help,
+        );
     }
 }
 
