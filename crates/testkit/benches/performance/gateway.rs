@@ -10,8 +10,8 @@ use keybound_testkit::{ProofDraft, sign_with};
 use serde_json::json;
 
 use crate::apache::{self, Apache};
+use crate::bare::bare_verifications;
 use crate::load::{KeyServer, Server, send_all, start_upstream};
-use crate::micro::bare_verifications;
 use crate::roles::{NOW, ORIGIN, RESOURCE};
 use crate::row::{median, print, print_missing};
 
@@ -89,7 +89,7 @@ pub(crate) fn run(quick: bool) {
     );
 }
 
-fn per_request(server: &Server, requests: &Arc<Vec<String>>) -> f64 {
+pub(crate) fn per_request(server: &Server, requests: &Arc<Vec<String>>) -> f64 {
     let before = server.cpu();
     let good = send_all(server.address, requests, CONNECTIONS);
     let spent = server.cpu() - before;
@@ -140,14 +140,14 @@ fn apache_per_request(upstream: &str, count: usize) -> f64 {
 }
 
 /// Whose tokens, for whom, and when.
-struct Target<'a> {
-    issuer: &'a SoftwareKey,
-    issuer_url: &'a str,
-    origin: &'a str,
-    now: u64,
+pub(crate) struct Target<'a> {
+    pub(crate) issuer: &'a SoftwareKey,
+    pub(crate) issuer_url: &'a str,
+    pub(crate) origin: &'a str,
+    pub(crate) now: u64,
 }
 
-fn requests(
+pub(crate) fn requests(
     target: &Target<'_>,
     algorithm: Algorithm,
     count: usize,

@@ -13,8 +13,8 @@ use keybound_proto::token::assertion::ASSERTION_TYPE;
 use keybound_testkit::{AssertionDraft, ProofDraft};
 use serde_json::{Value, json};
 
+use crate::bare::{bare_signature, bare_verifications};
 use crate::load::{Server, send_all};
-use crate::micro::{bare_signature, bare_verifications};
 use crate::roles::{ISSUER, NOW, RESOURCE};
 use crate::row::{median, print, print_missing};
 

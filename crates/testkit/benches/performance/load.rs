@@ -122,6 +122,11 @@ impl Server {
         Self { child, address }
     }
 
+    /// The process's id.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// User and system time so far, in seconds, of the process and its children.
     pub(crate) fn cpu(&self) -> f64 {
         let own = self.child.id();
@@ -151,6 +156,19 @@ impl Drop for Server {
                 .status();
         }
     }
+}
+
+/// Resident memory of a process, KiB.
+pub(crate) fn resident(id: u32) -> f64 {
+    let status = std::fs::read_to_string(format!("/proc/{id}/status")).expect("a live process");
+    let line = status
+        .lines()
+        .find(|line| line.starts_with("VmRSS:"))
+        .expect("a resident size");
+    line.split_whitespace()
+        .nth(1)
+        .and_then(|text| text.parse().ok())
+        .expect("a number")
 }
 
 /// User and system time of a process, in seconds: fields 14 and 15 of its stat line, in ticks of
@@ -228,7 +246,7 @@ fn worker(address: SocketAddr, requests: &[String], next: &AtomicUsize, good: &A
 }
 
 /// Whether the head and as many bytes as it announces are there.
-fn is_whole(text: &[u8]) -> bool {
+pub(crate) fn is_whole(text: &[u8]) -> bool {
     let Some(end) = text.windows(4).position(|window| window == b"\r\n\r\n") else {
         return false;
     };

@@ -1,7 +1,8 @@
 //! The figures of the design, each beside a baseline measured in the same run:
 //! `cargo xtask bench`, or
 //! `cargo bench -p keybound-testkit --bench performance -- [--keybound PROGRAM] [--quick] [--only PART]`,
-//! where PART is `checks`, `replay`, `replay-stores`, `gateway`, `issuance` or `process`.
+//! where PART is `checks`, `certificate-headers`, `replay`, `replay-stores`, `gateway`, `million`,
+//! `connections`, `issuance` or `process`.
 //!
 //! One line of JSON a row on stdout, talk on stderr. CPU figures are user and system time of the
 //! measured process; everything that makes load runs in another one.
@@ -14,10 +15,15 @@
 )]
 
 mod apache;
+mod bare;
+mod certificate_headers;
+mod checks;
+mod connections;
 mod gateway;
 mod issuance;
 mod load;
-mod micro;
+mod methods;
+mod million;
 mod process;
 mod replay;
 mod roles;
@@ -42,11 +48,14 @@ fn main() {
     let quick = arguments.iter().any(|argument| argument == "--quick");
     let only = value("--only");
     let wanted = |part: &str| only.as_deref().is_none_or(|only| only == part);
-    let parts: [Part; 5] = [
-        ("checks", micro::run),
+    let parts: [Part; 8] = [
+        ("checks", checks::run),
+        ("certificate-headers", certificate_headers::run),
         ("replay", replay::run),
         ("replay-stores", shared_replay::run),
         ("gateway", gateway::run),
+        ("million", million::run),
+        ("connections", connections::run),
         ("issuance", issuance::run),
     ];
     for (part, run) in parts {

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::load::resident;
 use crate::row::{median, print_absolute};
 
 const PORT_BASE: u16 = 19_400;
@@ -21,7 +22,7 @@ pub(crate) fn run(program: &Path) {
         let running = Running::start(program, directory.path());
         starts.push(begin.elapsed().as_secs_f64() * 1e3);
         std::thread::sleep(Duration::from_secs(2));
-        memory = running.resident();
+        memory = resident(running.0.id()) / 1024.0;
     }
     let start = median(starts);
     print_absolute(
@@ -65,22 +66,6 @@ impl Running {
             std::thread::sleep(Duration::from_millis(1));
         }
         Self(child)
-    }
-
-    /// Resident memory, MiB.
-    fn resident(&self) -> f64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.0.id()))
-            .expect("a live process");
-        let line = status
-            .lines()
-            .find(|line| line.starts_with("VmRSS:"))
-            .expect("a resident size");
-        let kib: f64 = line
-            .split_whitespace()
-            .nth(1)
-            .and_then(|text| text.parse().ok())
-            .expect("a number");
-        kib / 1024.0
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::io::Write as _;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -20,6 +21,7 @@ use keybound_edge::Shutdown;
 use keybound_edge::gateway::{
     Enforcement, Gateway, GatewayConfig, IdentityForm, RouteConfig, UpstreamTimeouts,
 };
+use keybound_edge::listener::tls::{ClientCertificates, ClientTrust, Tls, TlsConfig};
 use keybound_edge::listener::{Bound, Listener, ListenerConfig, ListenerKind};
 use keybound_guard::keys::IssuerConfig as TrustedIssuer;
 use keybound_guard::{Guard, GuardConfig, NullSink, Route};
@@ -34,6 +36,8 @@ use keybound_proto::uri::{HttpUrl, Origin};
 use keybound_proto::verify::Profile;
 use tokio::net::TcpListener;
 use zeroize::Zeroizing;
+
+use crate::connections::{SERVER_CERTIFICATE, SERVER_KEY};
 
 /// The moment all measured processes live in: requests are made beforehand and do not grow old.
 pub(crate) const NOW: u64 = 1_800_000_000;
@@ -58,12 +62,8 @@ pub(crate) fn run(role: &str, arguments: &[String]) {
         match role {
             "plain-proxy" => plain_proxy(value("--upstream")).await,
             "gateway" => {
-                gateway(
-                    &value("--upstream"),
-                    &value("--issuer"),
-                    &value("--enforcement"),
-                )
-                .await
+                let places = (value("--upstream"), value("--issuer"));
+                gateway(places, &value("--enforcement"), tls(arguments)).await;
             }
             "issuer" => issuer(&value("--jwks"), &value("--algorithm")).await,
             other => panic!("no role `{other}`"),
@@ -76,15 +76,39 @@ fn announce(address: SocketAddr) {
     std::io::stdout().flush().expect("a pipe");
 }
 
-async fn bind(kind: ListenerKind, origin: &str) -> Bound {
+async fn bind(kind: ListenerKind, origin: &str, tls: Option<Tls>) -> Bound {
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
     let origins = vec![Origin::parse(origin).expect("an origin")];
-    Listener::bind(ListenerConfig::new(any, kind, origins))
-        .await
-        .expect("a loopback port")
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    let mut config = ListenerConfig::new(any, kind, origins);
+    config.tls = tls;
+    let bound = Listener::bind(config).await.expect("a loopback port");
+    let own = format!("{scheme}://localhost:{}", bound.local_addr().port());
+    bound.with_origin(Origin::parse(&own).expect("an origin"))
 }
 
-async fn gateway(upstream: &str, issuer: &str, enforcement: &str) {
+/// TLS as `--tls FOLDER` and `--client-certificates` ask for it.
+fn tls(arguments: &[String]) -> Option<Tls> {
+    let at = arguments.iter().position(|argument| argument == "--tls")?;
+    let folder = Path::new(&arguments[at + 1]);
+    let asks = arguments
+        .iter()
+        .any(|argument| argument == "--client-certificates");
+    let config = TlsConfig {
+        certificate: folder.join(SERVER_CERTIFICATE),
+        key: folder.join(SERVER_KEY),
+        clients: if asks {
+            ClientCertificates::Required(ClientTrust::Possession)
+        } else {
+            ClientCertificates::None
+        },
+        http2: true,
+    };
+    Some(Tls::load(config, Arc::new(ManualClock::at(NOW))).expect("good files"))
+}
+
+async fn gateway((upstream, issuer): (String, String), enforcement: &str, tls: Option<Tls>) {
+    let (upstream, issuer) = (upstream.as_str(), issuer.as_str());
     let clock = Arc::new(ManualClock::at(NOW));
     let trusted = TrustedIssuer::new(HttpUrl::parse(issuer).expect("a URL"));
     let mut guard = GuardConfig::new("bench", vec![trusted], [1; 32]);
@@ -119,7 +143,7 @@ async fn gateway(upstream: &str, issuer: &str, enforcement: &str) {
         error_detail: ErrorDetail::Minimal,
     };
     let gateway = Gateway::new(config, guard, clock).expect("a gateway");
-    let bound = bind(ListenerKind::Gateway, ORIGIN).await;
+    let bound = bind(ListenerKind::Gateway, ORIGIN, tls).await;
     announce(bound.local_addr());
     let (_trigger, shutdown) = Shutdown::new();
     bound.serve(gateway.service(), shutdown).await;
@@ -177,7 +201,7 @@ async fn issuer(jwks: &str, algorithm: &str) {
     let issuer = Issuer::start(config, store, clock)
         .await
         .expect("an issuer");
-    let bound = bind(ListenerKind::Issuer, ISSUER).await;
+    let bound = bind(ListenerKind::Issuer, ISSUER, None).await;
     announce(bound.local_addr());
     let (_trigger, shutdown) = Shutdown::new();
     bound.serve(issuer.router(), shutdown).await;
