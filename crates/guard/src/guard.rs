@@ -368,11 +368,11 @@ impl Guard {
                 inner.sink.record(event.with_reason(&status.detail));
             }
         };
-        let is_lost_anew = status.lost > reported;
-        if is_lost_anew {
+        let news = status.since(reported, was_lost);
+        if news.is_lost {
             record(EventKind::ReplayLogLost);
         }
-        if status.ok && (was_lost || is_lost_anew) && status.lost > 0 {
+        if news.is_back {
             record(EventKind::ReplayLogRestored);
         }
     }

@@ -105,6 +105,25 @@ pub struct LogStatus {
     pub epochs: u64,
 }
 
+/// What became of a log since it was last looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct LogNews {
+    pub(crate) is_lost: bool,
+    pub(crate) is_back: bool,
+}
+
+impl LogStatus {
+    /// What is new since the log had been lost `reported` times and, if `was_lost`, could not be
+    /// asked. A log that was never lost does not come back: its first connection is no news.
+    pub(crate) const fn since(&self, reported: u64, was_lost: bool) -> LogNews {
+        let is_lost = self.lost > reported;
+        LogNews {
+            is_lost,
+            is_back: self.ok && self.lost > 0 && (was_lost || is_lost),
+        }
+    }
+}
+
 /// How the log treats proofs that may have been used before it started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ReplayMode {
@@ -189,5 +208,44 @@ impl fmt::Debug for ReplayStart {
             .field("window", &self.window)
             .field("ahead", &self.ahead)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{LogNews, LogStatus};
+
+    fn since(ok: bool, lost: u64, reported: u64, was_lost: bool) -> (bool, bool) {
+        let status = LogStatus {
+            ok,
+            lost,
+            ..LogStatus::default()
+        };
+        let LogNews { is_lost, is_back } = status.since(reported, was_lost);
+        (is_lost, is_back)
+    }
+
+    #[test]
+    fn a_loss_is_news_once() {
+        assert_eq!(since(false, 1, 0, false), (true, false));
+        assert_eq!(since(false, 1, 1, true), (false, false));
+        assert_eq!(since(false, 2, 1, true), (true, false));
+    }
+
+    #[test]
+    fn a_log_comes_back_once_and_only_if_it_was_lost() {
+        assert_eq!(
+            since(true, 0, 0, true),
+            (false, false),
+            "the first connection"
+        );
+        assert_eq!(since(true, 0, 0, false), (false, false));
+        assert_eq!(since(true, 1, 1, true), (false, true));
+        assert_eq!(
+            since(true, 1, 0, false),
+            (true, true),
+            "lost and back in between"
+        );
+        assert_eq!(since(true, 1, 1, false), (false, false));
     }
 }

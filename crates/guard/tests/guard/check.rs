@@ -2,14 +2,16 @@
 
 use std::sync::Arc;
 
-use keybound_guard::{MethodScopes, ReplayConfig, ReplayMode, Route};
+use http::HeaderMap;
+use keybound_guard::{Fields, MethodScopes, ReplayConfig, ReplayMode, Route};
 use keybound_proto::cause::Cause;
-use keybound_proto::jose::Algorithm;
+use keybound_proto::jose::{Algorithm, Signer as _};
 use keybound_proto::time::UnixTime;
 use keybound_proto::token::TokenHash;
+use keybound_proto::uri::Htu;
 use serde_json::json;
 
-use crate::support::{Issuer, NOW, World, check, key, sign};
+use crate::support::{Issuer, NOW, TARGET, World, check, key, presented, sign};
 
 #[tokio::test]
 async fn sc_080_same_proof_twice() {
@@ -343,4 +345,71 @@ async fn good_request_is_accepted_and_names_its_caller() {
         assert_eq!(verified.token().confirmation().jkt(), verified.jkt());
     }
     assert_eq!(world.issuer.fetches(), 1);
+}
+
+/// A proof's header is read once for each token. What is remembered excuses nobody from anything.
+#[tokio::test]
+async fn a_remembered_header_excuses_nothing() {
+    let world = World::start().await;
+    let token = world.token();
+    world.accept(&token).await;
+    let (thief, good) = (key(Algorithm::EdDsa), world.proof(&token));
+    let parts: Vec<&str> = good.split('.').collect();
+    let by_thief = world.proof_with(&token, |proof| proof.key = Arc::clone(&thief));
+    let thiefs: Vec<&str> = by_thief.split('.').collect();
+    assert_eq!(
+        world.refused(&token, &by_thief).await,
+        Cause::TokenKeyMismatch
+    );
+    let owners_header = format!("{}.{}.{}", parts[0], thiefs[1], thiefs[2]);
+    let refused = world.refused(&token, &owners_header).await;
+    assert_eq!(refused, Cause::DpopSignatureInvalid);
+    let thiefs_header = format!("{}.{}.{}", thiefs[0], parts[1], parts[2]);
+    let refused = world.refused(&token, &thiefs_header).await;
+    assert_eq!(refused, Cause::TokenKeyMismatch);
+    let jwk: serde_json::Value = serde_json::from_str(&world.holder.public_key().to_jwk()).unwrap();
+    let claims = json!({
+        "jti": "critical", "htm": "GET", "htu": TARGET, "iat": NOW,
+        "ath": TokenHash::of(token.as_bytes()).to_ath(),
+    });
+    let header = json!({"typ": "dpop+jwt", "alg": "EdDSA", "jwk": jwk, "crit": ["x"], "x": 1});
+    let critical = sign(&header, &claims, &world.holder);
+    assert_eq!(world.refused(&token, &critical).await, Cause::DpopCritical);
+    assert!(world.send(&token, &good).await.is_ok());
+    // The same key in other bytes is read anew.
+    let header = json!({"alg": "EdDSA", "jwk": jwk, "typ": "dpop+jwt", "other": true});
+    let rewritten = sign(&header, &claims, &world.holder);
+    assert!(world.send(&token, &rewritten).await.is_ok());
+    world.accept(&token).await;
+}
+
+#[tokio::test]
+async fn only_a_refusal_about_scope_names_scopes() {
+    let mut world = World::start().await;
+    world.route.scopes = MethodScopes::default().with("GET", ["approvals:admin"]);
+    let token = world.token();
+    let challenge = |rejection| {
+        let answer = world.guard.answer(&rejection, &world.route, "req_1");
+        answer.challenge.unwrap()
+    };
+    let thief = world.proof_with(&token, |proof| proof.key = key(Algorithm::EdDsa));
+    let theft = challenge(world.send(&token, &thief).await.unwrap_err());
+    assert!(!theft.contains("scope="), "{theft}");
+    let proof = world.proof(&token);
+    let scope = challenge(world.send(&token, &proof).await.unwrap_err());
+    assert!(scope.contains("scope=\"approvals:admin\""), "{scope}");
+}
+
+#[tokio::test]
+async fn fields_of_workloads_mean_nothing_where_no_workload_is_known() {
+    let world = World::start().await;
+    let token = world.token();
+    let (authorization, proof) = (format!("DPoP {token}"), world.proof(&token));
+    let mut headers = HeaderMap::new();
+    headers.insert("workload-identity-token", "a.b.c".parse().unwrap());
+    let target = Htu::parse(TARGET).unwrap();
+    let mut request = presented(&target, &authorization, Some(&proof));
+    let fields = Fields(&headers);
+    request.message.fields = &fields;
+    assert!(world.guard.check(&request, &world.route).await.is_ok());
 }

@@ -406,6 +406,17 @@ async fn readiness_tells_the_state_of_the_endpoint() {
     assert!(ready());
 }
 
+/// An issuer that is asked about everything, and answers in JSON, has no keys to wait for.
+#[tokio::test]
+async fn readiness_waits_for_keys_only_where_something_is_verified_with_them() {
+    for (jwts, wanted) in [(true, false), (false, true)] {
+        let (_issuer, world) = world_with(|config| config.jwts = jwts).await;
+        let checks = world.guard.readiness();
+        let waits = checks.iter().any(|check| check.name.starts_with("keys"));
+        assert_eq!(waits, wanted, "asked about JWTs: {jwts}");
+    }
+}
+
 #[tokio::test]
 async fn credentials_go_where_they_should_and_the_token_nowhere_else() {
     let (issuer, world) = world().await;

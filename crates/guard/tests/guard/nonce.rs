@@ -253,3 +253,20 @@ async fn sc_097_nonces_of_the_issuer_are_foreign() {
     // The same, made for a resource server, is taken: it was the role that differed.
     assert!(world.send(&token, &with(gateway.issue(now))).await.is_ok());
 }
+
+#[tokio::test]
+async fn a_nonce_of_a_secret_that_was_taken_away_is_stale() {
+    let mut world = World::start().await;
+    world.route.nonce = NonceRule::Everybody;
+    let token = world.token();
+    let nonce = world.guard.nonce_for_success(&world.route).unwrap();
+    let with = |nonce: &str| world.proof_with(&token, |proof| proof.nonce = Some(nonce.into()));
+    world.guard.set_nonce_secrets([8; 32], Vec::new());
+    let refused = world.refused(&token, &with(&nonce)).await;
+    assert_eq!(refused, Cause::DpopNonceStale);
+    world.guard.set_nonce_secrets([8; 32], vec![[7; 32]]);
+    world.send(&token, &with(&nonce)).await.unwrap();
+    let newer = world.guard.nonce_for_success(&world.route).unwrap();
+    world.guard.set_nonce_secrets([8; 32], Vec::new());
+    world.send(&token, &with(&newer)).await.unwrap();
+}

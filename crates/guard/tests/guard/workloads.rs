@@ -41,7 +41,7 @@ struct Mesh {
     /// The good identity token of the vectors; its key is seeded with ones.
     token: String,
     certificate: PeerCertificate,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl Mesh {
@@ -84,7 +84,7 @@ impl Mesh {
             route,
             token: vector["headers"][0][1].as_str().unwrap().to_owned(),
             certificate: PeerCertificate::from_der(&der(&svid["chain"][0]), Vec::new()).unwrap(),
-            _folder: folder,
+            folder,
         }
     }
 
@@ -338,4 +338,43 @@ async fn a_proof_token_covers_no_content() {
     assert_eq!(mesh.with_proof(&mesh.proof()).await, "digest.absent");
     mesh.route.cover_content = false;
     assert_eq!(mesh.with_proof(&mesh.proof()).await, "ok");
+}
+
+/// The vectors' good token, but for the key it names.
+fn by_another_key(token: &str) -> String {
+    let header = json!({"alg": "EdDSA", "kid": "wi-9", "typ": "wit+jwt"});
+    let header = keybound_proto::base64url::encode(header.to_string().as_bytes());
+    let (_, rest) = token.split_once('.').unwrap();
+    format!("{header}.{rest}")
+}
+
+#[tokio::test]
+async fn a_key_that_left_the_bundle_vouches_for_nobody_it_vouched_for() {
+    let mesh = Mesh::new();
+    assert_eq!(mesh.with_proof(&mesh.proof()).await, "ok");
+    let other = crate::support::key(keybound_proto::jose::Algorithm::EdDsa);
+    let jwk = keybound_proto::jose::Signer::public_key(&*other)
+        .to_jwk_with("wi-2", keybound_proto::jose::Algorithm::EdDsa);
+    let file = mesh.folder.path().join("example.com");
+    std::fs::write(&file, format!("{{\"keys\":[{jwk}]}}")).unwrap();
+    mesh.clock.advance_secs(300);
+    mesh.guard.maintain().await;
+    assert_eq!(
+        mesh.with_proof(&mesh.proof()).await,
+        "wimse.wit.key_unknown"
+    );
+}
+
+/// Whether a key is unknown shows only when the bundle can be had: else nobody knows.
+#[tokio::test]
+async fn an_unknown_key_is_known_to_be_unknown_only_if_the_bundle_was_heard_of() {
+    let mut mesh = Mesh::new();
+    mesh.token = by_another_key(&mesh.token);
+    assert_eq!(
+        mesh.with_proof(&mesh.proof()).await,
+        "wimse.wit.key_unknown"
+    );
+    std::fs::remove_file(mesh.folder.path().join("example.com")).unwrap();
+    mesh.clock.advance_secs(30);
+    assert_eq!(mesh.with_proof(&mesh.proof()).await, "keys.unavailable");
 }

@@ -38,6 +38,24 @@ pub(crate) struct Proof<'a> {
     _target: MadeForTarget,
 }
 
+/// The header of one good proof. Senders repeat theirs byte by byte, so that it need not be read
+/// again; what depends on more than its bytes is checked each time.
+#[derive(Clone)]
+pub(crate) struct KnownHeader {
+    decoded: Box<[u8]>,
+    algorithm: Algorithm,
+    key: PublicKey,
+}
+
+impl fmt::Debug for KnownHeader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KnownHeader")
+            .field("algorithm", &self.algorithm)
+            .field("jkt", &self.key.thumbprint())
+            .finish_non_exhaustive()
+    }
+}
+
 /// Says that `htm` is the request's method.
 struct MadeForMethod(());
 
@@ -82,6 +100,8 @@ pub(crate) struct ProofRules<'a> {
     pub(crate) window: ProofWindow,
     pub(crate) max_bytes: usize,
     pub(crate) nonces: NoncePolicy<'a>,
+    /// A header that was read before under rules of the same verifier.
+    pub(crate) known_header: Option<&'a KnownHeader>,
 }
 
 impl<'a> Proof<'a> {
@@ -92,8 +112,7 @@ impl<'a> Proof<'a> {
         now: UnixTime,
     ) -> Result<Self, Rejection> {
         let jws = Jws::parse(text, rules.max_bytes).map_err(malformed)?;
-        let header = jws.header().map_err(malformed)?;
-        let (algorithm, key) = header_parts(&header, rules.algorithms)?;
+        let (algorithm, key) = algorithm_and_key(&jws, rules)?;
         let claims = jws.claims().map_err(malformed)?;
         let jti = jti(&claims)?.to_owned();
         let method = check_method(&claims, rules.method)?;
@@ -108,7 +127,6 @@ impl<'a> Proof<'a> {
             }),
             Err(_) => ContentClaim::Malformed,
         };
-        drop(header);
         drop(claims);
         Ok(Self {
             jkt: key.thumbprint(),
@@ -128,6 +146,15 @@ impl<'a> Proof<'a> {
 
     pub(crate) const fn jkt(&self) -> Jkt {
         self.jkt
+    }
+
+    /// What can be remembered once the signature is verified.
+    pub(crate) fn header(&self) -> KnownHeader {
+        KnownHeader {
+            decoded: self.jws.decoded_header().into(),
+            algorithm: self.algorithm,
+            key: self.key.clone(),
+        }
     }
 
     /// RFC 9449 section 4.3 (6).
@@ -208,6 +235,20 @@ fn malformed(error: JwsError) -> Rejection {
     Rejection::new(cause).got(error.to_string())
 }
 
+/// What the header says, remembered or read.
+fn algorithm_and_key(
+    jws: &Jws<'_>,
+    rules: &ProofRules<'_>,
+) -> Result<(Algorithm, PublicKey), Rejection> {
+    match rules.known_header {
+        Some(known) if *known.decoded == *jws.decoded_header() => {
+            check_algorithm(known.algorithm, rules.algorithms)?;
+            Ok((known.algorithm, known.key.clone()))
+        }
+        Some(_) | None => header_parts(&jws.header().map_err(malformed)?, rules.algorithms),
+    }
+}
+
 /// RFC 9449 section 4.3 (4), (5), (7) and the key half of (6).
 fn header_parts(
     header: &Header<'_>,
@@ -219,17 +260,23 @@ fn header_parts(
             .got(header.typ().unwrap_or("no typ")));
     }
     let algorithm = header.alg().map_err(malformed)?;
-    if !allowed.contains(algorithm) {
-        return Err(Rejection::new(Cause::DpopAlgUnacceptable)
-            .expected(allowed.to_string())
-            .got(algorithm.name()));
-    }
+    check_algorithm(algorithm, allowed)?;
     let jwk = header.jwk().ok_or(Cause::DpopJwkAbsent)?;
     let key = PublicKey::from_jwk_object(jwk).map_err(unacceptable_key)?;
     if !key.supports(algorithm) {
         return Err(Rejection::new(Cause::DpopJwkMismatch).got(algorithm.name()));
     }
     Ok((algorithm, key))
+}
+
+/// RFC 9449 section 4.3 (5).
+fn check_algorithm(algorithm: Algorithm, allowed: AlgorithmSet) -> Result<(), Rejection> {
+    if allowed.contains(algorithm) {
+        return Ok(());
+    }
+    Err(Rejection::new(Cause::DpopAlgUnacceptable)
+        .expected(allowed.to_string())
+        .got(algorithm.name()))
 }
 
 #[expect(

@@ -168,6 +168,11 @@ impl<'a> Jws<'a> {
         Object::parse(&self.header).map_err(JwsError::HeaderJson)
     }
 
+    /// The decoded header, for comparing with another.
+    pub(crate) fn decoded_header(&self) -> &[u8] {
+        &self.header
+    }
+
     /// Reads the payload as a claims set. Call [`Jws::verify`] before trusting any of it.
     ///
     /// # Errors

@@ -7,7 +7,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::actor::{self, Actor};
 use super::claims::{
@@ -18,6 +18,7 @@ use super::{ACCESS_TOKEN_TYPE, Confirmation, KeyBinding, TokenHash};
 use crate::binding::BindingMethod;
 use crate::cause::Cause;
 use crate::certificate::CertificateThumbprint;
+use crate::dpop::proof::KnownHeader;
 use crate::jose::{Algorithm, AlgorithmSet, Jws, JwsError, PublicKey, SignatureValid};
 use crate::json;
 use crate::rejection::Rejection;
@@ -240,6 +241,7 @@ impl<'a> UnverifiedToken<'a> {
             confirmation: Confirmation::read(claims)?,
             kid: self.query.kid.clone(),
             workload_key: None,
+            proof_header: OnceLock::new(),
             source: TokenSource::Signature,
             actors: actor::read(claims)?,
             key_storage: key_storage(claims)?,
@@ -278,6 +280,8 @@ pub struct AccessToken {
     pub(super) key_storage: Option<String>,
     pub(super) status: StatusClaim,
     pub(super) workload_key: Option<Arc<WorkloadKey>>,
+    /// The header of the first good DPoP proof that came with the token.
+    pub(super) proof_header: OnceLock<KnownHeader>,
 }
 
 /// How the issuer vouched for a token.
@@ -339,6 +343,7 @@ impl AccessToken {
             key_storage: None,
             status: StatusClaim::Absent,
             workload_key,
+            proof_header: OnceLock::new(),
         }
     }
 
@@ -348,6 +353,17 @@ impl AccessToken {
     #[must_use]
     pub fn workload_key(&self) -> Option<&WorkloadKey> {
         self.workload_key.as_deref()
+    }
+
+    /// The header of a proof that was good with this token, if there was one.
+    pub(crate) fn proof_header(&self) -> Option<&KnownHeader> {
+        self.proof_header.get()
+    }
+
+    /// Keeps the header of the first proof by the key the token is bound to. Nobody else can
+    /// fill it, so it costs a token one header at most.
+    pub(crate) fn keep_proof_header(&self, header: impl FnOnce() -> KnownHeader) {
+        self.proof_header.get_or_init(header);
     }
 
     /// SHA-256 of the token's text.

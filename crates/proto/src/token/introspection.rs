@@ -14,6 +14,7 @@
 //! This module sends nothing, keeps nothing, and reads no encrypted answers.
 
 use std::fmt;
+use std::sync::OnceLock;
 
 use super::access::{TokenQuery, TokenSource, ValidNow};
 use super::claims::{
@@ -184,6 +185,7 @@ impl ActiveRules<'_> {
             key_storage: key_storage(answer)?,
             status: StatusClaim::read(answer),
             workload_key: None,
+            proof_header: OnceLock::new(),
         })
     }
 

@@ -397,12 +397,14 @@ fn prove_dpop(
     let Some(bound_to) = key.thumbprint() else {
         return Err(method_mismatch(BindingMethod::Dpop));
     };
-    Ok(KeyProven::Dpop(
+    let proven = KeyProven::Dpop(
         check_client_nonce(token, proof, requirements.nonce_clients)?,
         check_ath(proof, token.hash())?,
         check_key(proof.jkt(), bound_to)?,
         proof.verify_signature()?,
-    ))
+    );
+    token.keep_proof_header(|| proof.header());
+    Ok(proven)
 }
 
 fn check_client_nonce(

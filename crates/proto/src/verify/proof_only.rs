@@ -57,6 +57,7 @@ pub fn begin_proof(
         window: profile.window,
         max_bytes: profile.max_proof_bytes,
         nonces: *nonces,
+        known_header: None,
     };
     let proof = Proof::read(text, &rules, now)?;
     let signature = proof.verify_signature()?;

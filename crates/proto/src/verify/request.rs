@@ -80,14 +80,14 @@ impl<'a> Received<'a> {
             Some(token) => rejection.about(Arc::clone(token)),
             None => rejection,
         };
-        self.begin_unnamed(profile, known.is_some(), nonces, now)
+        self.begin_unnamed(profile, known.map(AsRef::as_ref), nonces, now)
             .map_err(about)
     }
 
     fn begin_unnamed(
         self,
         profile: &Profile,
-        known: bool,
+        known: Option<&AccessToken>,
         nonces: &NoncePolicy<'_>,
         now: UnixTime,
     ) -> Result<Unkeyed<'a>, Rejection> {
@@ -95,7 +95,7 @@ impl<'a> Received<'a> {
             Scheme::Bearer | Scheme::HttpSignature => None,
             Scheme::Dpop => Some(proof_text(self.presented.proof, profile.max_proof_bytes)?),
         };
-        let unverified = if known {
+        let unverified = if known.is_some() {
             None
         } else {
             Some(self.bare_token(profile)?)
@@ -107,6 +107,7 @@ impl<'a> Received<'a> {
             window: profile.window,
             max_bytes: profile.max_proof_bytes,
             nonces: *nonces,
+            known_header: known.and_then(AccessToken::proof_header),
         };
         let shown = match (proof, self.scheme) {
             (Some(text), _) => Shown::Dpop(Proof::read(text, &rules, now)?),
