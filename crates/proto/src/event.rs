@@ -96,7 +96,7 @@ pub struct Event {
         deserialize_with = "read::short_option"
     )]
     pub certificate: Option<String>,
-    /// Why a certificate was taken for the token's: `thumbprint` or `public_key`.
+    /// Why a certificate was taken for the token's: `thumbprint`, `public_key` or `spiffe_id`.
     #[serde(
         default,
         skip_serializing_if = "Option::is_none",

@@ -242,6 +242,10 @@ pub(crate) struct ClientSection {
     /// Which certificates such tokens are good with.
     #[serde(default)]
     pub certificate_binding: CertificateBindingName,
+    /// How long after a token its client's certificate may be issued anew and stand in for the
+    /// first, with `certificate_binding = "spiffe_id"`: `1s` to `1h`. By default `1h`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub certificate_renewal_window: Option<String>,
     /// Grants the client may use.
     #[serde(default = "client_grants")]
     pub grants: Vec<Grant>,

@@ -144,6 +144,12 @@ impl Inner {
                 self.vouched(unverified, (route, peer)).await?
             }
         };
+        let shown = presented.message.certificate;
+        let unkeyed = match self.stand_in(&token, shown).await {
+            Ok(Some(svid)) => unkeyed.with_svid(svid),
+            Ok(None) => unkeyed,
+            Err(rejection) => return Err(rejection.about(token)),
+        };
         self.require(unkeyed, token, presented, route)
     }
 

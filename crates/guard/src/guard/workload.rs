@@ -7,7 +7,7 @@ use keybound_proto::Rejection;
 use keybound_proto::binding::BindingMethod;
 use keybound_proto::cause::Cause;
 use keybound_proto::certificate::PeerCertificate;
-use keybound_proto::token::AccessToken;
+use keybound_proto::token::{AccessToken, Renewal};
 use keybound_proto::verify::{
     HeaderField, Presented, Requirements, Unjudged, WorkloadReceived, with_svid,
 };
@@ -15,6 +15,7 @@ use keybound_proto::workload::X509Svid;
 
 use super::Inner;
 use crate::config::Route;
+use crate::workload::KnownSvid;
 
 impl Inner {
     /// Everything up to and including the proof's signature, if the request is of a workload that
@@ -40,7 +41,7 @@ impl Inner {
         let Some(certificate) = svid_of(presented, route) else {
             return Ok(None);
         };
-        let token = self.svid(certificate).await?;
+        let token = self.svid(certificate).await?.credential;
         let requirements = requirements(&token, presented, route)?;
         let rules = (route.identities.as_slice(), &self.profile);
         with_svid(token, certificate, rules, &requirements, self.clock.now()).map(Some)
@@ -67,8 +68,41 @@ impl Inner {
         Ok(token)
     }
 
-    /// The credential a connection's certificate is.
-    async fn svid(&self, certificate: &PeerCertificate) -> Result<Arc<AccessToken>, Rejection> {
+    /// What a trust domain says of the connection's certificate, where the token lets others of
+    /// the same workload stand in for its own. `None` where nothing is asked or nobody vouches
+    /// for it: then the certificate has to be the token's.
+    ///
+    /// # Errors
+    /// `keys.unavailable`: the trust domain may vouch for it, and cannot be asked.
+    pub(super) async fn stand_in(
+        &self,
+        token: &AccessToken,
+        certificate: Option<&PeerCertificate>,
+    ) -> Result<Option<X509Svid>, Rejection> {
+        let (Some(bound), Some(certificate)) = (token.confirmation().certificate(), certificate)
+        else {
+            return Ok(None);
+        };
+        match bound.renewal() {
+            Some(Renewal::SpiffeId(rule))
+                if certificate.thumbprint() != bound.thumbprint()
+                    && rule.may_accept(certificate) =>
+            {
+                match self.svid(certificate).await {
+                    Ok(known) => Ok(Some(known.svid)),
+                    Err(rejection) if rejection.cause().is_retryable() => Err(rejection),
+                    Err(rejection) => {
+                        tracing::debug!(%rejection, "a certificate stands in for no other");
+                        Ok(None)
+                    }
+                }
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// What a trust domain says of a connection's certificate.
+    async fn svid(&self, certificate: &PeerCertificate) -> Result<KnownSvid, Rejection> {
         let claimed = X509Svid::claimed_id(certificate)?;
         let name = claimed.trust_domain();
         let domain = self

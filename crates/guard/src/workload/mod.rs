@@ -164,7 +164,16 @@ pub struct Domain {
     held: ArcSwapOption<Held>,
     attempt: Mutex<Attempt>,
     /// Certificates whose path was validated, by hash, with the bundle it was validated with.
-    svids: Cache<TokenHash, (Arc<AccessToken>, Arc<TrustBundle>)>,
+    svids: Cache<TokenHash, (KnownSvid, Arc<TrustBundle>)>,
+}
+
+/// A certificate that a trust domain vouches for.
+#[derive(Clone, Debug)]
+pub struct KnownSvid {
+    /// Whose it is.
+    pub svid: X509Svid,
+    /// As a credential like others.
+    pub credential: Arc<AccessToken>,
 }
 
 /// A bundle and when it came.
@@ -246,7 +255,7 @@ impl Domain {
     pub async fn verify_svid(
         self: &Arc<Self>,
         certificate: &PeerCertificate,
-    ) -> Result<Arc<AccessToken>, Rejection> {
+    ) -> Result<KnownSvid, Rejection> {
         if self.usable().is_none() {
             self.refresh_now().await;
         }
@@ -254,15 +263,18 @@ impl Domain {
         let now = self.clock.now();
         let hash = TokenHash::of(certificate.der());
         let known = self.svids.get(&hash);
-        if let Some((token, _)) = known.filter(|(_, with)| Arc::ptr_eq(with, &bundle)) {
+        if let Some((known, _)) = known.filter(|(_, with)| Arc::ptr_eq(with, &bundle)) {
             certificate.check_time(now)?;
-            return Ok(token);
+            return Ok(known);
         }
         let domain = &self.config.rules.trust_domain;
         let svid = X509Svid::verify(certificate, domain, &bundle, now)?;
-        let token = Arc::new(svid.credential());
-        self.svids.insert(hash, (Arc::clone(&token), bundle));
-        Ok(token)
+        let known = KnownSvid {
+            credential: Arc::new(svid.credential()),
+            svid,
+        };
+        self.svids.insert(hash, (known.clone(), bundle));
+        Ok(known)
     }
 
     /// The bundle in force.

@@ -106,7 +106,7 @@ impl TokenRequest<'_> {
             Some(peer) if wanted.required || wanted.sufficient => {
                 let in_force = peer.check_time(self.now)?;
                 let proven = ProvenCertificate::assertion(peer, in_force);
-                Ok(Some(proven.with_renewal(wanted.renewal)))
+                Ok(Some(proven.with_renewal(wanted.renewal, self.now)))
             }
             _ => Ok(None),
         }

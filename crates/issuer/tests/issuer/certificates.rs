@@ -358,6 +358,44 @@ async fn sc_176_renewal_is_in_the_token_only_where_the_client_has_it() {
     assert_eq!(spki, renewed.spki_thumbprint().to_string());
 }
 
+/// The window begins with the certificate and ends so long after the token; a certificate without
+/// exactly one SPIFFE ID has none that could stand in for it.
+#[tokio::test]
+async fn renewal_by_spiffe_id_names_the_workload_and_the_window() {
+    let (mine, key) = (authority(), KeyPair::generate().unwrap());
+    let renewing = CertificateUse {
+        renewal: CertificateRenewal::SameSpiffeId { window: 600 },
+        ..REQUIRED
+    };
+    let world = world_with(by_dns(&mine), renewing).await;
+    let uri = |text: &str| SanType::URI(text.try_into().unwrap());
+    let id = "spiffe://example.org/batch";
+    for more in [
+        vec![],
+        vec![uri(id), uri("spiffe://example.org/other")],
+        vec![uri("https://example.org/batch")],
+    ] {
+        let mut params = client(1);
+        params.subject_alt_names.extend(more);
+        let (_, strict) = granted(&token(&world, Some(&peer(&params, &key, &mine))).await);
+        assert_eq!(strict["cnf"].as_object().unwrap().len(), 1, "{strict}");
+    }
+    let mut params = client(2);
+    params.subject_alt_names.push(uri(id));
+    let certificate = peer(&params, &key, &mine);
+    let (_, token) = granted(&token(&world, Some(&certificate)).await);
+    let expected = json!({
+        "spiffe_id": id,
+        "issued_from": certificate.not_before().as_secs(),
+        "issued_until": token["iat"].as_u64().unwrap() + 600,
+    });
+    assert_eq!(token["cnf"]["urn:keybound:cnf:renewal"], expected);
+    assert_eq!(
+        token["cnf"]["x5t#S256"],
+        certificate.thumbprint().to_string()
+    );
+}
+
 #[tokio::test]
 async fn self_signed_certificates_are_known_by_themselves_or_by_their_key() {
     use base64::Engine as _;

@@ -6,19 +6,15 @@
 //! never treated as unbound. Members nobody registered are ignored.
 //!
 //! One member of `cnf` is our own: [`RENEWAL`] stands beside `x5t#S256` and says
-//! which other certificates may stand in for the named one. A resource server that
-//! does not know it enforces `x5t#S256` as RFC 8705 asks, so what is lost is
-//! renewal, never the binding (docs/spec/choices.md).
+//! which other certificates may stand in for the named one.
 
 use crate::cause::Cause;
-use crate::certificate::{CertificateThumbprint, SpkiThumbprint};
+use crate::certificate::CertificateThumbprint;
 use crate::jose::{Jkt, PublicKey};
 use crate::json;
 use crate::rejection::Rejection;
 
-/// The member of `cnf` that lets a renewed certificate stand in for the one in `x5t#S256`:
-/// an object whose `spki` is the SHA-256 of the certificate's `SubjectPublicKeyInfo`.
-pub const RENEWAL: &str = "urn:keybound:cnf:renewal";
+use super::renewal::{RENEWAL, Renewal};
 
 /// What a token's `cnf` says. Everything it names has to be proven.
 #[derive(Clone, Debug, Default)]
@@ -37,17 +33,10 @@ pub enum KeyBinding {
 }
 
 /// A certificate a token is bound to (RFC 8705 section 3.1).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CertificateBinding {
     thumbprint: CertificateThumbprint,
     renewal: Option<Renewal>,
-}
-
-/// Which other certificates may stand in for the named one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Renewal {
-    /// Every certificate of the public key with this thumbprint.
-    PublicKey(SpkiThumbprint),
 }
 
 /// Registered methods and drafts in use that this release does not check.
@@ -182,12 +171,7 @@ fn read_certificate(cnf: &json::Object<'_>) -> Result<Option<CertificateBinding>
         .map_err(|_| Cause::TokenCnfInvalid)?;
     let renewal = match cnf.get(RENEWAL) {
         None => None,
-        Some(_) => {
-            let rule = cnf.object(RENEWAL).ok().flatten();
-            let spki = text(rule.ok_or(Cause::TokenCnfInvalid)?, "spki")?;
-            let spki = spki.parse().map_err(|_| Cause::TokenCnfInvalid)?;
-            Some(Renewal::PublicKey(spki))
-        }
+        Some(_) => Some(Renewal::read(cnf)?),
     };
     Ok(Some(CertificateBinding {
         thumbprint,

@@ -11,7 +11,7 @@
 
 use std::fmt;
 
-use super::{ACCESS_TOKEN_TYPE, RENEWAL, TokenHash};
+use super::{ACCESS_TOKEN_TYPE, RENEWAL, Renewal, SpiffeRenewal, TokenHash};
 use crate::certificate::{CertificateInForce, CertificateThumbprint, PeerCertificate};
 use crate::jose::{Algorithm, Jkt, SigningInput};
 use crate::json_text::ObjectText;
@@ -148,7 +148,7 @@ impl ProvenKey {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProvenCertificate {
     certificate: PeerCertificate,
-    renewal: CertificateRenewal,
+    renewal: Option<Renewal>,
 }
 
 /// Which other certificates may stand in for the one a token is bound to.
@@ -159,6 +159,11 @@ pub enum CertificateRenewal {
     Refused,
     /// Every certificate of the same public key.
     SamePublicKey,
+    /// Those its trust domain issues to the same SPIFFE ID, until so many seconds after the token.
+    SameSpiffeId {
+        /// Seconds.
+        window: u64,
+    },
 }
 
 impl ProvenCertificate {
@@ -168,13 +173,24 @@ impl ProvenCertificate {
     pub fn assertion(certificate: &PeerCertificate, _: CertificateInForce) -> Self {
         Self {
             certificate: certificate.clone(),
-            renewal: CertificateRenewal::Refused,
+            renewal: None,
         }
     }
 
-    /// The same, and the token will say which renewed certificates may stand in.
+    /// The same, and the token, issued at that time, will say which renewed certificates may stand
+    /// in. A certificate without exactly one SPIFFE ID has none that stand in by it.
     #[must_use]
-    pub fn with_renewal(self, renewal: CertificateRenewal) -> Self {
+    pub fn with_renewal(self, renewal: CertificateRenewal, issued_at: UnixTime) -> Self {
+        let renewal = match renewal {
+            CertificateRenewal::Refused => None,
+            CertificateRenewal::SamePublicKey => {
+                Some(Renewal::PublicKey(self.certificate.spki_thumbprint()))
+            }
+            CertificateRenewal::SameSpiffeId { window } => {
+                let until = issued_at.plus(window);
+                SpiffeRenewal::after(&self.certificate, until).map(Renewal::SpiffeId)
+            }
+        };
         Self { renewal, ..self }
     }
 
@@ -187,12 +203,9 @@ impl ProvenCertificate {
     fn members(&self, cnf: ObjectText) -> ObjectText {
         let thumbprint = self.certificate.thumbprint().to_string();
         let cnf = cnf.string("x5t#S256", &thumbprint);
-        match self.renewal {
-            CertificateRenewal::Refused => cnf,
-            CertificateRenewal::SamePublicKey => {
-                let spki = self.certificate.spki_thumbprint().to_string();
-                cnf.raw(RENEWAL, &ObjectText::new().string("spki", &spki).finish())
-            }
+        match &self.renewal {
+            None => cnf,
+            Some(renewal) => cnf.raw(RENEWAL, &renewal.to_json()),
         }
     }
 }

@@ -16,6 +16,7 @@ mod hash;
 pub mod identity;
 pub mod introspection;
 mod mint;
+mod renewal;
 pub mod status_list;
 
 pub use self::access::{
@@ -24,7 +25,7 @@ pub use self::access::{
 pub(crate) use self::access::{ForThisResource, ValidNow, WorkloadClaims, WorkloadProvenBy};
 pub use self::actor::{Actor, MAX_ACTORS};
 pub use self::claims::KEY_STORAGE;
-pub use self::confirmation::{CertificateBinding, Confirmation, KeyBinding, RENEWAL, Renewal};
+pub use self::confirmation::{CertificateBinding, Confirmation, KeyBinding};
 pub use self::form::{OpaqueToken, PresentedToken};
 pub use self::hash::TokenHash;
 pub(crate) use self::mint::ProvenKey;
@@ -32,6 +33,8 @@ pub use self::mint::{
     AccessTokenClaims, Binding, CertificateRenewal, IssuanceRecorded, Minted, ProvenCertificate,
     SenderConstraint, UnsignedToken, danger,
 };
+
+pub use self::renewal::{RENEWAL, Renewal, SpiffeRenewal};
 
 /// The JWT type of an access token (RFC 9068 section 2.1).
 pub const ACCESS_TOKEN_TYPE: &str = "at+jwt";

@@ -20,7 +20,7 @@ use crate::rejection::Rejection;
 use crate::signature::{ExpectedDigest, HttpSignature, VerifiedSignature};
 use crate::time::UnixTime;
 use crate::token::{AccessToken, CertificateBinding, KeyBinding, Renewal, TokenHash};
-use crate::workload::WorkloadProof;
+use crate::workload::{WorkloadProof, X509Svid};
 
 /// What a request itself shows of its sender's key. Read, not proven.
 #[derive(Debug)]
@@ -42,6 +42,8 @@ pub(super) enum Shown<'a> {
 pub(super) struct Sent<'a> {
     pub(super) shown: Shown<'a>,
     pub(super) certificate: Option<&'a PeerCertificate>,
+    /// What a trust domain says of the certificate.
+    pub(super) svid: Option<X509Svid>,
     pub(super) has_content: bool,
 }
 
@@ -73,6 +75,8 @@ pub enum CertificateRule {
     Thumbprint,
     /// It is another certificate with the same public key, and the token allows that.
     PublicKey,
+    /// It is a certificate of the same workload, by its trust domain, and the token allows that.
+    SpiffeId,
 }
 
 impl CertificateRule {
@@ -83,6 +87,7 @@ impl CertificateRule {
             Self::NotAsked => None,
             Self::Thumbprint => Some("thumbprint"),
             Self::PublicKey => Some("public_key"),
+            Self::SpiffeId => Some("spiffe_id"),
         }
     }
 }
@@ -243,7 +248,11 @@ pub(super) fn prove(
     check_method(method, cnf.certificate().is_some(), requirements)?;
     // Comparing a certificate is cheaper than verifying a signature, so it comes first.
     let by_certificate = match cnf.certificate() {
-        Some(bound) => Some(prove_certificate(bound, certificate, now)?),
+        Some(bound) => Some(prove_certificate(
+            bound,
+            (certificate, sent.svid.as_ref()),
+            now,
+        )?),
         None => None,
     };
     let by_key = match cnf.key() {
@@ -445,7 +454,7 @@ fn check_key(shown: Jkt, bound_to: Jkt) -> Result<SameKey, Rejection> {
 /// RFC 8705 section 3: the certificate of this connection, in force now, is the token's.
 fn prove_certificate(
     bound: &CertificateBinding,
-    certificate: Option<&PeerCertificate>,
+    (certificate, svid): (Option<&PeerCertificate>, Option<&X509Svid>),
     now: UnixTime,
 ) -> Result<CertificateProven, Rejection> {
     let certificate = certificate.ok_or(Cause::CertificateAbsent)?;
@@ -454,11 +463,16 @@ fn prove_certificate(
     let rule = if thumbprint == bound.thumbprint() {
         CertificateRule::Thumbprint
     } else {
+        // An X.509-SVID says something about the certificate it is, and nothing about others.
+        let svid = svid.filter(|svid| svid.certificate() == certificate);
         match bound.renewal() {
             Some(Renewal::PublicKey(spki)) if certificate.spki_thumbprint() == *spki => {
                 CertificateRule::PublicKey
             }
-            Some(Renewal::PublicKey(_)) | None => {
+            Some(Renewal::SpiffeId(rule)) if svid.is_some_and(|svid| rule.accepts(svid)) => {
+                CertificateRule::SpiffeId
+            }
+            Some(Renewal::PublicKey(_) | Renewal::SpiffeId(_)) | None => {
                 return Err(Rejection::new(Cause::CertificateMismatch)
                     .expected(bound.thumbprint().to_string())
                     .got(thumbprint.to_string()));

@@ -20,7 +20,7 @@ use crate::time::UnixTime;
 use crate::token::{
     AccessToken, CertificateBinding, ForThisResource, PresentedToken, TokenHash, ValidNow,
 };
-use crate::workload::IdentityTaken;
+use crate::workload::{IdentityTaken, X509Svid};
 
 /// Headers whose form was checked. Wants the answer to "is this token known?", then
 /// [`Received::begin`].
@@ -122,6 +122,7 @@ impl<'a> Received<'a> {
             sent: Sent {
                 shown,
                 certificate: self.presented.message.certificate,
+                svid: None,
                 has_content: self.presented.message.has_content,
             },
             window: profile.window,
@@ -180,6 +181,17 @@ impl<'a> Unkeyed<'a> {
     #[must_use]
     pub const fn unverified(&self) -> Option<&PresentedToken<'a>> {
         self.unverified.as_ref()
+    }
+
+    /// Adds what a trust domain says of the connection's certificate: a token may let it stand in
+    /// for the one it was issued for ([`crate::token::RENEWAL`]).
+    #[must_use]
+    pub fn with_svid(self, svid: X509Svid) -> Self {
+        let sent = Sent {
+            svid: Some(svid),
+            ..self.sent
+        };
+        Self { sent, ..self }
     }
 
     /// Checks the token for this route, then possession of everything its `cnf` names: that the

@@ -190,6 +190,7 @@ pub fn with_svid<'r>(
         let sent = Sent {
             shown: Shown::Nothing,
             certificate: Some(certificate),
+            svid: None,
             // What comes on this connection is its own.
             has_content: false,
         };

@@ -124,6 +124,9 @@ pub(crate) enum CertificateBindingName {
     /// Every certificate of the same public key. Resource servers that know RFC 8705 only still
     /// ask for the one it was issued for.
     PublicKey,
+    /// Every certificate that the trust domain issues to the same SPIFFE ID within
+    /// `certificate_renewal_window`. Gateways verify it with the trust domain's bundle.
+    SpiffeId,
 }
 
 /// Grants.

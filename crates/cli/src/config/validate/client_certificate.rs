@@ -5,6 +5,7 @@ use std::sync::Arc;
 use keybound_issuer::config::{CertificateRenewal, CertificateUse, ClientAuthentication};
 use keybound_proto::certificate::{ClientName, TrustAnchors};
 use keybound_proto::time::Clock as _;
+use keybound_proto::workload::SpiffeId;
 
 use super::checker::Checker;
 use crate::clock::SystemClock;
@@ -124,11 +125,43 @@ pub(super) fn usage(
     Some(CertificateUse {
         required: required || only_mtls,
         sufficient,
-        renewal: match section.certificate_binding {
-            CertificateBindingName::Certificate => CertificateRenewal::Refused,
-            CertificateBindingName::PublicKey => CertificateRenewal::SamePublicKey,
-        },
+        renewal: renewal(checker, key, section)?,
     })
+}
+
+/// Which renewed certificates the client's tokens are good with.
+fn renewal(
+    checker: &mut Checker<'_>,
+    key: &str,
+    section: &ClientSection,
+) -> Option<CertificateRenewal> {
+    let by_id = section.certificate_binding == CertificateBindingName::SpiffeId;
+    if let (Some(_), false) = (&section.certificate_renewal_window, by_id) {
+        let place = format!("{key}.certificate_renewal_window");
+        let message = format!("`{place}` belongs to `certificate_binding = \"spiffe_id\"`");
+        checker.problem(&place, message, None);
+        return None;
+    }
+    match section.certificate_binding {
+        CertificateBindingName::Certificate => Some(CertificateRenewal::Refused),
+        CertificateBindingName::PublicKey => Some(CertificateRenewal::SamePublicKey),
+        CertificateBindingName::SpiffeId => {
+            let uri = section.tls_client_auth_san_uri.as_deref();
+            let is_known = section.auth == ClientAuth::TlsClientAuth
+                && uri.is_some_and(|uri| SpiffeId::parse(uri).is_ok());
+            if !is_known {
+                let place = format!("{key}.certificate_binding");
+                let message = format!("`{place}` needs a client that is known by its SPIFFE ID");
+                let help = "write `auth = \"tls_client_auth\"` and `tls_client_auth_san_uri = \"spiffe://…\"`";
+                checker.problem(&place, message, Some(help));
+                return None;
+            }
+            let window = section.certificate_renewal_window.as_deref();
+            let place = format!("{key}.certificate_renewal_window");
+            let window = checker.duration(&place, window.unwrap_or("1h"), 1..=3600)?;
+            Some(CertificateRenewal::SameSpiffeId { window })
+        }
+    }
 }
 
 fn names(section: &ClientSection) -> Vec<(&'static str, &str)> {

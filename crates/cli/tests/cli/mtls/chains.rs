@@ -39,7 +39,7 @@ fn sc_164_the_identity_is_the_leafs_and_no_other_certificates_of_the_chain() {
         home,
         &Setting {
             clients: &[("batch", CLIENT)],
-            tls: "",
+            ..Setting::default()
         },
     );
     for certificate in ["rival", "rival.with-batch", "batch"] {
@@ -84,6 +84,7 @@ fn sc_175_more_certificates_than_are_ever_needed_end_the_handshake() {
             &Setting {
                 clients: &[("batch", CLIENT)],
                 tls,
+                ..Setting::default()
             },
         );
         let token = world.token("batch", "batch.most");

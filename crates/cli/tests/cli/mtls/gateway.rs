@@ -66,7 +66,7 @@ fn world() -> World {
         home,
         &Setting {
             clients: &clients,
-            tls: "",
+            ..Setting::default()
         },
     )
 }
@@ -119,7 +119,7 @@ fn sc_160_sc_161_a_bound_token_is_worth_nothing_without_its_certificate() {
 }
 
 /// The rule by which the certificate was taken, as the upstream is told.
-fn rule(world: &World) -> Value {
+pub(super) fn rule(world: &World) -> Value {
     let heads = world.upstream.heads();
     let head = heads.last().expect("a request");
     let line = head.lines().find_map(|line| {

@@ -126,7 +126,7 @@ fn sc_174_the_five_names_deny_everybody_else_and_let_their_owner_in() {
         home,
         &Setting {
             clients: &clients,
-            tls: "",
+            ..Setting::default()
         },
     );
     for (client, _) in clients {
@@ -197,6 +197,7 @@ fn sc_168_a_listener_with_authorities_ends_the_handshake_of_everybody_else() {
     let setting = Setting {
         clients: &[("dns", client)],
         tls: "client_ca = \"pki/ca.pem\"",
+        ..Setting::default()
     };
     let world = World::start(home, &setting);
     for stranger in ["impostor", "server-only", "authority"] {
@@ -257,7 +258,7 @@ fn self_signed_certificates_are_known_by_themselves_or_by_their_key() {
         home,
         &Setting {
             clients: &clients,
-            tls: "",
+            ..Setting::default()
         },
     );
     for client in ["this", "any"] {
@@ -281,7 +282,7 @@ fn discovery_leads_to_the_endpoints_that_ask_for_certificates() {
         home,
         &Setting {
             clients: &[("dn", client)],
-            tls: "",
+            ..Setting::default()
         },
     );
     let plain = format!("127.0.0.1:{}", world.issuer_port - 4);

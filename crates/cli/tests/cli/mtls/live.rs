@@ -142,7 +142,7 @@ fn sc_171_the_request_after_the_certificates_end_is_refused_and_the_connection_e
         home,
         &Setting {
             clients: &[("batch", CLIENT)],
-            tls: "",
+            ..Setting::default()
         },
     );
     let token = world.token("batch", "batch");
@@ -185,7 +185,7 @@ fn sc_167_the_name_in_the_handshake_the_host_and_the_listener_are_one() {
         home,
         &Setting {
             clients: &[("batch", CLIENT)],
-            tls: "",
+            ..Setting::default()
         },
     );
     let token = world.token("batch", "batch");
@@ -230,7 +230,7 @@ fn sc_166_no_session_stands_in_for_a_handshake() {
         home,
         &Setting {
             clients: &[("batch", CLIENT)],
-            tls: "",
+            ..Setting::default()
         },
     );
     let token = world.token("batch", "batch");

@@ -22,7 +22,7 @@ fn world() -> World {
         home,
         &Setting {
             clients: &[("batch", client)],
-            tls: "",
+            ..Setting::default()
         },
     )
 }

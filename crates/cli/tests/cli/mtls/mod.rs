@@ -11,4 +11,5 @@ mod issuer;
 mod live;
 mod locks;
 mod pki;
+mod renewal;
 mod world;

@@ -27,6 +27,8 @@ pub(crate) struct Setting<'a> {
     pub(crate) clients: &'a [(&'a str, &'a str)],
     /// Lines of `[issuer.tls]` and of `[gateway.tls]`.
     pub(crate) tls: &'a str,
+    /// Further tables.
+    pub(crate) tables: &'a str,
 }
 
 /// An API that takes everything and remembers the heads of requests.
@@ -89,7 +91,8 @@ impl World {
             clients,
         ]
         .concat();
-        home.write("keybound.toml", &format!("{toml}\n{tables}"));
+        let more = setting.tables;
+        home.write("keybound.toml", &format!("{toml}\n{tables}\n{more}\n"));
         let service = home.start(&["serve"]);
         let report = ready(base + 3, "HTTP/1.1 200");
         assert!(
