@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
-use keybound_control::{Issuance, IssuanceOutcome, OneTimeUse, Store, StoreOptions};
+use keybound_control::{Issuance, IssuanceOutcome, Lineage, OneTimeUse, Store, StoreOptions};
 use keybound_proto::jose::Jkt;
 use keybound_proto::time::{Clock, UnixTime};
 use keybound_proto::token::TokenHash;
@@ -120,6 +120,7 @@ fn issuance(number: u64) -> Issuance {
         expires_at: UnixTime::from_secs(now.as_secs() + 300),
         proof: Some(once(1)),
         assertion: Some(once(2)),
+        lineage: Lineage::default(),
         request_id: Some("req_00112233445566778899aabbccddeeff".to_owned()),
     }
 }

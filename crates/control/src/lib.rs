@@ -16,7 +16,11 @@ pub use crate::store::clients::{ClientCredential, ClientRecord, ClientSource, Re
 pub use crate::store::events::{
     BrokenChain, EventFilter, EventPage, MAX_DELIVERY, MAX_EVENTS, StoredEvent,
 };
-pub use crate::store::issuance::{Issuance, IssuanceOutcome, SpendOutcome};
+pub use crate::store::grants::{
+    GrantRecord, GrantUse, NewRefreshToken, RefreshState, RefreshToken,
+};
+pub use crate::store::issuance::{Issuance, IssuanceOutcome, Lineage, SpendOutcome};
+pub use crate::store::kept::{Kept, KeptChange, KeptKind, KeptRef};
 pub use crate::store::signals::{MAX_SIGNALS, PendingSignal, SignalPage, StreamRecord};
 pub use crate::store::signing_keys::{KeyPurpose, StoredKey};
 pub use crate::store::tokens::{TokenRecord, TokenRef};

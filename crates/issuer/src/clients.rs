@@ -116,6 +116,7 @@ impl Clients {
             ClientCredential::ClientSecretBasic { sha256 } => Credential::Secret(
                 SecretDigest::from_hex(sha256).ok_or_else(|| unusable("secret"))?,
             ),
+            ClientCredential::None => Credential::Public,
             ClientCredential::PrivateKeyJwt { jwks } => Object::parse(jwks.as_bytes())
                 .ok()
                 .and_then(|jwks| ClientKeys::read(&jwks, self.algorithms).ok())
@@ -156,6 +157,8 @@ impl Clients {
             },
             nonce_required: false,
             sight: Sight::Own,
+            redirect_uris: record.redirect_uris.clone(),
+            pushed_only: false,
         })
     }
 }

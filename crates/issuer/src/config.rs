@@ -29,6 +29,10 @@ pub struct IssuerConfig {
     pub node: String,
     /// How long an access token lives, in seconds.
     pub access_ttl: u64,
+    /// Refresh tokens.
+    pub refresh: RefreshConfig,
+    /// The authorization endpoint; `None` where nobody authorizes clients.
+    pub authorization: Option<AuthorizationConfig>,
     /// What access tokens are signed with: ES256 or EdDSA.
     pub signing_algorithm: Algorithm,
     /// How often signing keys change.
@@ -59,6 +63,53 @@ impl IssuerConfig {
     /// otherwise. RS256 is not among them.
     pub const DEFAULT_ASSERTION_ALGORITHMS: AlgorithmSet =
         AlgorithmSet::of(&[Algorithm::Es256, Algorithm::EdDsa, Algorithm::Ps256]);
+}
+
+/// Refresh tokens (RFC 6749 section 6). A client has them if it may use the grant.
+#[derive(Clone, Copy, Debug)]
+pub struct RefreshConfig {
+    /// How long a grant lives, in seconds, however often it is refreshed.
+    pub ttl: u64,
+    /// How long, in seconds, a used refresh token is taken once more from the same key, as long
+    /// as nobody used its successor: the answer was lost.
+    pub overlap: u64,
+    /// Whether each refresh token is used once, for the next (RFC 9700 section 4.14.2). Without,
+    /// one stays until its grant ends (FAPI 2.0 section 5.3.2.1).
+    pub rotates: bool,
+}
+
+impl Default for RefreshConfig {
+    fn default() -> Self {
+        Self {
+            ttl: 30 * 86_400,
+            overlap: 60,
+            rotates: true,
+        }
+    }
+}
+
+/// The authorization endpoint (RFC 6749 section 3.1) and what is pushed to it (RFC 9126).
+#[derive(Clone, Debug)]
+pub struct AuthorizationConfig {
+    /// How long a code is good for, in seconds; at most 60 (FAPI 2.0 section 5.3.2.1).
+    pub code_ttl: u64,
+    /// How long a pushed request is good for, in seconds; below 600 (FAPI 2.0 section 5.3.2.2).
+    pub request_ttl: u64,
+    /// Whether every client has to push its requests.
+    pub pushed_only: bool,
+    /// Who decides.
+    pub approval: Approval,
+}
+
+/// Who decides about authorization requests.
+#[derive(Clone, Debug)]
+pub enum Approval {
+    /// Nobody: each is allowed at once, in the name of this identity. For development, and for
+    /// tests that have no browser.
+    Automatic {
+        /// `sub` of the tokens.
+        identity: String,
+    },
 }
 
 /// Client certificates (RFC 8705).
@@ -105,6 +156,10 @@ pub struct ClientConfig {
     pub nonce: bool,
     /// Whose tokens it may introspect.
     pub sight: Sight,
+    /// Where answers of the authorization endpoint may go.
+    pub redirect_uris: Vec<String>,
+    /// Whether it has to push its authorization requests.
+    pub pushed_only: bool,
 }
 
 /// How a configured client authenticates.
@@ -112,6 +167,8 @@ pub struct ClientConfig {
 pub enum ClientAuthentication {
     /// `client_secret_basic`; only the digest is known.
     ClientSecretBasic(SecretDigest),
+    /// `none`: a public client. Its tokens are bound all the same.
+    Public,
     /// `private_key_jwt`, with the text of the client's JWK Set.
     PrivateKeyJwt {
         /// A JWK Set (RFC 7517 section 5) of public keys.

@@ -26,7 +26,7 @@ use crate::http;
 use crate::keyring::{KeyRing, KeyRingError, Policy, Rotated};
 use crate::metrics::Metrics;
 use crate::settings::{self, ConfigError, Settings};
-use crate::state::Core;
+use crate::state::{Core, Endpoints};
 
 /// The name of the store's secret under which proofs and assertions are hashed.
 const REPLAY_SECRET: &str = "issuer-replay";
@@ -107,12 +107,12 @@ impl Issuer {
                 config.nonce.lifetime,
             )),
             replay_key: ReplayHashKey::new(&secret),
-            token_endpoint: token_endpoint(&config.url)?,
-            alias_token_endpoint: config
+            endpoints: endpoints(&config.url)?,
+            alias_endpoints: config
                 .certificates
                 .as_ref()
                 .and_then(|certificates| certificates.alias.as_ref())
-                .map(token_endpoint)
+                .map(endpoints)
                 .transpose()?,
             metadata: document(&config, &settings).into(),
             clients: Clients::new(
@@ -206,9 +206,16 @@ fn nonce_key(current: &[u8; 32], also: &[Zeroizing<[u8; 32]>], lifetime: u64) ->
     NonceKey::new(current, role, 0, lifetime).also_taking(also)
 }
 
-fn token_endpoint(base: &HttpUrl) -> Result<Htu, ConfigError> {
-    let url = metadata::endpoint(base, path::TOKEN);
-    Htu::parse(&url).map_err(|error| ConfigError::new("url", error.to_string()))
+fn endpoints(base: &HttpUrl) -> Result<Endpoints, ConfigError> {
+    let target = |path: &str| {
+        let url = metadata::endpoint(base, path);
+        Htu::parse(&url).map_err(|error| ConfigError::new("url", error.to_string()))
+    };
+    Ok(Endpoints {
+        pushed: target(path::PUSHED)?,
+        revocation: target(path::REVOKE)?,
+        token: target(path::TOKEN)?,
+    })
 }
 
 fn document(config: &IssuerConfig, settings: &Settings) -> String {
@@ -226,6 +233,8 @@ fn document(config: &IssuerConfig, settings: &Settings) -> String {
         scopes: &scopes,
         registration: !matches!(config.registration.mode, RegistrationMode::Closed),
         certificates: config.certificates.as_ref(),
+        authorization: config.authorization.as_ref(),
+        public_clients: config.authorization.is_some(),
     })
 }
 

@@ -10,9 +10,10 @@ use keybound_proto::json::Object;
 use keybound_proto::time::UnixTime;
 use keybound_proto::uri::Origin;
 
-use crate::config::{CertificateUse, ClientAuthentication, ClientConfig, IssuerConfig};
+use crate::config::{CertificateUse, ClientAuthentication, ClientConfig, GrantType, IssuerConfig};
 use crate::flow::client::{Binding, Client, Credential};
 use crate::flow::keys::ClientKeys;
+use crate::flow::redirect;
 use crate::flow::resource::Resource;
 use crate::flow::scope::Scopes;
 use crate::keyring::JWKS_MAX_AGE;
@@ -58,6 +59,7 @@ pub(crate) fn check(config: &IssuerConfig) -> Result<Settings, ConfigError> {
     check_url(config)?;
     check_tokens(config)?;
     check_proofs(config)?;
+    check_authorization(config)?;
     let resources = resources(config)?;
     let mut clients: Vec<Client> = Vec::with_capacity(config.clients.len());
     for client in &config.clients {
@@ -102,6 +104,7 @@ pub(crate) fn records<'a>(
                 Credential::Keys(keys) => ClientCredential::PrivateKeyJwt {
                     jwks: keys.to_jwks(),
                 },
+                Credential::Public => ClientCredential::None,
                 Credential::Secret(digest) => ClientCredential::ClientSecretBasic {
                     sha256: digest.to_hex(),
                 },
@@ -122,6 +125,7 @@ pub(crate) fn records<'a>(
             resources: owned(&configured.resources),
             dpop_bound: client.binding == Binding::Required && !client.certificate.sufficient,
             certificate_bound: client.certificate.required,
+            redirect_uris: owned(&configured.redirect_uris),
             source: ClientSource::Configured,
             created_at: now.as_secs(),
         })
@@ -274,6 +278,8 @@ fn client(
         binding,
         certificate: certificate(configured, config)?,
         nonce_required: configured.nonce,
+        redirect_uris: redirect_uris(configured)?,
+        pushed_only: configured.pushed_only,
         sight: configured.sight.clone(),
         id: configured.id.clone(),
     })
@@ -282,6 +288,7 @@ fn client(
 fn credential(client: &ClientConfig, config: &IssuerConfig) -> Result<Credential, ConfigError> {
     match &client.authentication {
         ClientAuthentication::ClientSecretBasic(digest) => Ok(Credential::Secret(*digest)),
+        ClientAuthentication::Public => public(client),
         ClientAuthentication::PrivateKeyJwt { jwks } => {
             let set = Object::parse(jwks.as_bytes()).map_err(|error| {
                 at_client(client, "jwks", &format!("is not a JWK Set: {error}"))
@@ -313,6 +320,48 @@ fn credential(client: &ClientConfig, config: &IssuerConfig) -> Result<Credential
             })
         }
     }
+}
+
+/// A public client proves possession of a key and nothing else, so it can act for nobody by
+/// itself, and cannot be exempted from the proof.
+fn public(client: &ClientConfig) -> Result<Credential, ConfigError> {
+    if client.grants.contains(&GrantType::ClientCredentials) {
+        let problem = "has `client_credentials`, which needs a client that authenticates";
+        return Err(at_client(client, "grants", problem));
+    }
+    if client.unconstrained.is_some() {
+        let problem = "cannot be: nothing would tell a public client from a thief";
+        return Err(at_client(client, "unconstrained", problem));
+    }
+    Ok(Credential::Public)
+}
+
+fn redirect_uris(client: &ClientConfig) -> Result<Vec<String>, ConfigError> {
+    let uris = &client.redirect_uris;
+    if let Some(uri) = uris.iter().find(|uri| !redirect::is_acceptable(uri)) {
+        let problem = format!("has `{uri}`; use https, or http on the loopback host");
+        return Err(at_client(client, "redirect_uris", &problem));
+    }
+    if uris.is_empty() && client.grants.contains(&GrantType::AuthorizationCode) {
+        let problem = "is empty, and the grant `authorization_code` needs one";
+        return Err(at_client(client, "redirect_uris", problem));
+    }
+    Ok(uris.clone())
+}
+
+fn check_authorization(config: &IssuerConfig) -> Result<(), ConfigError> {
+    let Some(authorization) = &config.authorization else {
+        return Ok(());
+    };
+    if !(1..=60).contains(&authorization.code_ttl) {
+        let problem = "must be from 1 s to 60 s (FAPI 2.0 section 5.3.2.1)";
+        return Err(ConfigError::new("authorization.code_ttl", problem));
+    }
+    if !(1..600).contains(&authorization.request_ttl) {
+        let problem = "must be from 1 s to below 600 s (FAPI 2.0 section 5.3.2.2)";
+        return Err(ConfigError::new("authorization.request_ttl", problem));
+    }
+    Ok(())
 }
 
 fn certificate(

@@ -17,7 +17,7 @@ use keybound_proto::uri::Htu;
 use keybound_proto::verify::ReplayHashKey;
 
 use crate::clients::Clients;
-use crate::config::IssuerConfig;
+use crate::config::{AuthorizationConfig, IssuerConfig};
 use crate::entrance::Entrance;
 use crate::flow::client::Client;
 use crate::flow::resource::Resource;
@@ -25,6 +25,13 @@ use crate::flow::scope::Scopes;
 use crate::keyring::KeyRing;
 use crate::metrics::Metrics;
 use crate::random;
+
+/// What proofs for the endpoints that take one name as `htu`.
+pub(crate) struct Endpoints {
+    pub(crate) pushed: Htu,
+    pub(crate) revocation: Htu,
+    pub(crate) token: Htu,
+}
 
 /// One issuer.
 pub(crate) struct Core {
@@ -38,9 +45,9 @@ pub(crate) struct Core {
     pub(crate) registration_scopes: Scopes,
     pub(crate) nonces: ArcSwap<NonceKey>,
     pub(crate) replay_key: ReplayHashKey,
-    pub(crate) token_endpoint: Htu,
-    /// The token endpoint of `mtls_endpoint_aliases`.
-    pub(crate) alias_token_endpoint: Option<Htu>,
+    pub(crate) endpoints: Endpoints,
+    /// Those of `mtls_endpoint_aliases`.
+    pub(crate) alias_endpoints: Option<Endpoints>,
     pub(crate) metadata: Bytes,
     pub(crate) metrics: Metrics,
     /// The latest second something was issued in, as far as the store tells.
@@ -81,15 +88,17 @@ impl Core {
         &self.replay_key
     }
 
-    /// The `htu` of the token endpoint at this entrance, from the configured URLs alone.
-    pub(crate) fn token_endpoint(&self, entrance: Entrance) -> &Htu {
+    /// The endpoints at this entrance, from the configured URLs alone.
+    pub(crate) fn endpoints(&self, entrance: Entrance) -> &Endpoints {
         match entrance {
-            Entrance::Main => &self.token_endpoint,
-            Entrance::Alias => self
-                .alias_token_endpoint
-                .as_ref()
-                .unwrap_or(&self.token_endpoint),
+            Entrance::Main => &self.endpoints,
+            Entrance::Alias => self.alias_endpoints.as_ref().unwrap_or(&self.endpoints),
         }
+    }
+
+    /// The authorization endpoint's settings, if there is one.
+    pub(crate) const fn authorization(&self) -> Option<&AuthorizationConfig> {
+        self.config.authorization.as_ref()
     }
 
     pub(crate) const fn metrics(&self) -> &Metrics {

@@ -383,6 +383,18 @@ causes! {
         "make a fresh assertion, with a new `jti`, for every request";
     AssertionSignature "assertion.signature", "RFC 7523 section 3", "the client assertion does not verify with the client's registered keys",
         "sign with the registered key, or register the new one";
+    AuthorizationDenied "authorization.denied", "RFC 6749 section 4.1.2.1", "the person refused, or may not allow what is asked",
+        "ask the person, or ask for less";
+    AuthorizationDetails "authorization.details", "RFC 9396 section 5", "the authorization details are malformed, unknown or exceed what was allowed",
+        "send an array of objects of the types in `authorization_details_types_supported`";
+    AuthorizationKey "authorization.dpop_jkt", "RFC 9449 section 10.1", "`dpop_jkt` is not the thumbprint of the key that signed the proof",
+        "leave `dpop_jkt` out where a proof is sent, or send the thumbprint of its key";
+    AuthorizationRedirect "authorization.redirect_uri", "RFC 9700 section 2.1", "the redirect URI is missing or none the client registered",
+        "register the redirect URI, and send it exactly as registered";
+    AuthorizationRequestUri "authorization.request_uri", "RFC 9126 section 4", "the `request_uri` is unknown, used, expired or another client's",
+        "push the request again and go to the authorization endpoint with what comes back";
+    AuthorizationResponseType "authorization.response_type", "RFC 6749 section 4.1.2.1", "the response type is not `code`",
+        "ask for `response_type=code`";
     ClientAuthenticationAbsent "client.authentication.absent", "RFC 6749 section 2.3", "the request carries no client authentication",
         "authenticate with the method the client is registered for";
     ClientAuthenticationMethod "client.authentication.method", "RFC 6749 section 2.3", "the client is registered for another authentication method",
@@ -399,10 +411,18 @@ causes! {
         "check the secret; secrets are shown once, at registration";
     ClientUnknown "client.unknown", "RFC 6749 section 5.2", "no such client",
         "register the client first";
+    GrantInvalid "grant.invalid", "RFC 6749 section 5.2", "the code, token or assertion that is the grant is unknown, expired, revoked or another client's",
+        "begin again: ask for authorization, or use the latest refresh token";
+    GrantKeyMismatch "grant.key_mismatch", "RFC 9449 section 5", "the grant is bound to another key than the one that was proven",
+        "use the key that the code was asked for with, or the refresh token was given to";
+    GrantReused "grant.reused", "RFC 9700 section 4.14.2", "the code or refresh token was used before, so its grant is revoked now",
+        "ask for authorization again, and find out who else has a copy";
     GrantUnsupported "grant.unsupported", "RFC 6749 section 5.2", "the grant type is missing or not supported",
         "use a grant named in `grant_types_supported` of the metadata";
     IssuerClock "issuer.clock", "Keybound fail closed", "the issuer's clock is behind its own records",
         "correct the issuer's clock";
+    GrantVerifier "grant.code_verifier", "RFC 7636 section 4.6", "the `code_verifier` is missing or does not fit the code",
+        "send the verifier whose SHA-256 was the `code_challenge`";
     ParameterInvalid "parameter.invalid", "RFC 6749 section 3.2", "a parameter is missing, repeated, malformed or out of place",
         "see which parameter; send a form body with each parameter once";
     RegistrationClosed "registration.closed", "RFC 7591 section 3", "dynamic registration is closed",
@@ -471,11 +491,13 @@ impl Cause {
             Self::DpopReplayed | Self::HttpsigReplayed | Self::WptReplayed => {
                 Some(TheftSignal::JtiReuse)
             }
+            Self::GrantReused => Some(TheftSignal::GrantReuse),
             Self::DpopAbsent
             | Self::HttpsigAbsent
             | Self::TokenSchemeDowngrade
             | Self::WptAbsent => Some(TheftSignal::BearerDowngrade),
             Self::CertificateMismatch
+            | Self::GrantKeyMismatch
             | Self::TokenKeyMismatch
             | Self::DpopSignatureInvalid
             | Self::HttpsigSignatureInvalid

@@ -275,6 +275,8 @@ pub enum TheftSignal {
     BearerDowngrade,
     /// Used from a place, machine or time that policy does not expect.
     ContextMismatch,
+    /// A code or refresh token that was used before came again (RFC 9700 section 4.14.2).
+    GrantReuse,
     /// A proof that was accepted before came again (RFC 9449 section 11.1).
     JtiReuse,
     /// The proof was made with another key than the token's (RFC 9449 section 6.1).
@@ -444,6 +446,7 @@ impl TheftSignal {
         match self {
             Self::BearerDowngrade => "bearer_downgrade",
             Self::ContextMismatch => "context_mismatch",
+            Self::GrantReuse => "grant_reuse",
             Self::JtiReuse => "jti_reuse",
             Self::KeyMismatch => "key_mismatch",
             Self::Revoked => "revoked",

@@ -40,10 +40,15 @@ impl ObjectText {
     }
 
     /// One string when there is one, else an array (RFC 7519 section 4.1.3).
-    pub(crate) fn one_or_many(mut self, name: &str, values: &[String]) -> Self {
+    pub(crate) fn one_or_many(self, name: &str, values: &[String]) -> Self {
         if let [one] = values {
             return self.string(name, one);
         }
+        self.strings(name, values)
+    }
+
+    /// An array, whatever it holds.
+    pub(crate) fn strings(mut self, name: &str, values: &[String]) -> Self {
         self.name(name);
         self.text.push('[');
         for (index, value) in values.iter().enumerate() {

@@ -99,12 +99,16 @@ pub fn status_and_error(cause: Cause, role: Role) -> (u16, &'static str) {
 enum Kind {
     /// No credentials: a challenge without an error (RFC 6750 section 3.1).
     Challenge,
+    AccessDenied,
     GrantNotSupported,
     InsufficientScope,
+    InvalidAuthorizationDetails,
     InvalidClient,
     InvalidClientMetadata,
+    InvalidGrant,
     InvalidProof,
     InvalidRequest,
+    InvalidRequestUri,
     InvalidScope,
     /// An HTTP message signature is missing or not acceptable.
     InvalidSignature,
@@ -115,6 +119,7 @@ enum Kind {
     TooMany,
     Unauthorized,
     Unavailable,
+    UnsupportedResponseType,
     UseNonce,
     /// A workload's credentials: 400, a problem document (RFC 9457), no challenge.
     WorkloadProblem,
@@ -305,6 +310,16 @@ fn kind(cause: Cause, role: Role) -> Kind {
             Kind::InvalidRequest
         }
         Cause::ClientGrantRefused => Kind::Unauthorized,
+        Cause::AuthorizationDenied => Kind::AccessDenied,
+        Cause::AuthorizationDetails => Kind::InvalidAuthorizationDetails,
+        Cause::AuthorizationKey => Kind::InvalidProof,
+        Cause::AuthorizationRedirect => Kind::InvalidRequest,
+        Cause::AuthorizationRequestUri => Kind::InvalidRequestUri,
+        Cause::AuthorizationResponseType => Kind::UnsupportedResponseType,
+        Cause::GrantInvalid
+        | Cause::GrantKeyMismatch
+        | Cause::GrantReused
+        | Cause::GrantVerifier => Kind::InvalidGrant,
         Cause::GrantUnsupported => Kind::GrantNotSupported,
         Cause::ResourceInvalid => Kind::InvalidTarget,
         Cause::ScopeInvalid => Kind::InvalidScope,
@@ -334,15 +349,19 @@ impl Kind {
         let resource_server = matches!(role, Role::ResourceServer);
         match self {
             Self::Challenge => (401, "unauthorized"),
+            Self::AccessDenied => (400, "access_denied"),
             Self::GrantNotSupported => (400, "unsupported_grant_type"),
             Self::InsufficientScope => (403, "insufficient_scope"),
+            Self::InvalidAuthorizationDetails => (400, "invalid_authorization_details"),
             Self::InvalidClient => (401, "invalid_client"),
             Self::InvalidClientMetadata => (400, "invalid_client_metadata"),
+            Self::InvalidGrant => (400, "invalid_grant"),
             Self::InvalidProof => (
                 if resource_server { 401 } else { 400 },
                 "invalid_dpop_proof",
             ),
             Self::InvalidRequest => (400, "invalid_request"),
+            Self::InvalidRequestUri => (400, "invalid_request_uri"),
             Self::InvalidScope => (400, "invalid_scope"),
             Self::InvalidSignature if resource_server => (401, "invalid_token"),
             Self::InvalidSignature => (400, "invalid_request"),
@@ -352,6 +371,7 @@ impl Kind {
             Self::TooMany => (429, "slow_down"),
             Self::Unauthorized => (400, "unauthorized_client"),
             Self::Unavailable => (503, "temporarily_unavailable"),
+            Self::UnsupportedResponseType => (400, "unsupported_response_type"),
             Self::UseNonce => (if resource_server { 401 } else { 400 }, "use_dpop_nonce"),
             Self::WorkloadProblem => (400, "invalid_request"),
         }
@@ -361,12 +381,16 @@ impl Kind {
     const fn text(self) -> &'static str {
         match self {
             Self::Challenge => "a bound access token and proof of its key are required",
+            Self::AccessDenied => "the request was denied",
             Self::GrantNotSupported => "the grant type is not supported",
             Self::InsufficientScope => "the access token lacks a scope",
+            Self::InvalidAuthorizationDetails => "the authorization details are not acceptable",
             Self::InvalidClient => "client authentication failed",
             Self::InvalidClientMetadata => "the client metadata is not acceptable",
+            Self::InvalidGrant => "the grant is not acceptable",
             Self::InvalidProof => "the DPoP proof is missing or not acceptable",
             Self::InvalidRequest => "the request is malformed",
+            Self::InvalidRequestUri => "the request URI is not acceptable",
             Self::InvalidScope => "the scope is not acceptable",
             Self::InvalidSignature => "the HTTP signature is missing or not acceptable",
             Self::InvalidTarget => "the resource is not acceptable",
@@ -375,6 +399,7 @@ impl Kind {
             Self::TooMany => "too many requests",
             Self::Unauthorized => "the client may not do this",
             Self::Unavailable => "temporarily unable to check the request",
+            Self::UnsupportedResponseType => "the response type is not supported",
             Self::UseNonce => "a server nonce is required in the DPoP proof",
             Self::WorkloadProblem => "the workload's credentials are not acceptable",
         }
@@ -391,19 +416,24 @@ impl Kind {
     const fn retry_after(self) -> Option<u32> {
         match self {
             Self::TooMany | Self::Unavailable => Some(1),
-            Self::Challenge
+            Self::AccessDenied
+            | Self::Challenge
             | Self::GrantNotSupported
             | Self::InsufficientScope
+            | Self::InvalidAuthorizationDetails
             | Self::InvalidClient
             | Self::InvalidClientMetadata
+            | Self::InvalidGrant
             | Self::InvalidProof
             | Self::InvalidRequest
+            | Self::InvalidRequestUri
             | Self::InvalidScope
             | Self::InvalidSignature
             | Self::InvalidTarget
             | Self::InvalidToken
             | Self::Plain(..)
             | Self::Unauthorized
+            | Self::UnsupportedResponseType
             | Self::UseNonce
             | Self::WorkloadProblem => None,
         }

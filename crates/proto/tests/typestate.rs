@@ -9,7 +9,7 @@ use keybound_proto::jose::{Algorithm, AlgorithmSet, PublicKey};
 use keybound_proto::time::UnixTime;
 use keybound_proto::token::identity::{self, Identity, IdentityError, IdentityRequest};
 use keybound_proto::token::{
-    AccessToken, AccessTokenClaims, Binding, IssuanceRecorded, IssuerRules, TokenHash,
+    AccessToken, AccessTokenClaims, Binding, Delegation, IssuanceRecorded, IssuerRules, TokenHash,
     UnsignedToken, UnverifiedToken, danger,
 };
 use keybound_proto::uri::Htu;
@@ -82,6 +82,7 @@ fn token_for(key: &Key, token_id: &str) -> String {
         token_id,
         issued_at: NOW,
         expires_at: NOW.plus(300),
+        delegation: &Delegation::default(),
     };
     let binding = Binding::Constrained(proof.constraint().clone());
     assert_eq!((binding.token_type(), binding.method()), ("DPoP", "dpop"));
@@ -302,6 +303,7 @@ fn minted_text_is_released_only_for_its_own_record() {
         token_id: "tok_1",
         issued_at: NOW,
         expires_at: NOW.plus(300),
+        delegation: &Delegation::default(),
     };
     let binding = Binding::Unconstrained(danger::Unconstrained::operator_exemption("batch"));
     assert_eq!(

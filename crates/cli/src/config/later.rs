@@ -80,17 +80,15 @@ const LATER_VALUES: &[LaterValue] = &[
     },
     LaterValue {
         key: "auth",
-        values: &["none", "spiffe_jwt", "attest_jwt_client_auth"],
-        instead: "this release supports `private_key_jwt`, `client_secret_basic`, `tls_client_auth` and `self_signed_tls_client_auth`; other methods follow in a later one",
+        values: &["spiffe_jwt", "attest_jwt_client_auth"],
+        instead: "this release supports `none`, `private_key_jwt`, `client_secret_basic`, `tls_client_auth` and `self_signed_tls_client_auth`; other methods follow in a later one",
     },
     LaterValue {
         key: "grants",
         values: &[
-            "authorization_code",
-            "refresh_token",
             "urn:ietf:params:oauth:grant-type:token-exchange",
             "urn:ietf:params:oauth:grant-type:device_code",
         ],
-        instead: "this release supports `client_credentials`; other grants follow in a later one",
+        instead: "this release supports `client_credentials`, `authorization_code` and `refresh_token`; other grants follow in a later one",
     },
 ];

@@ -6,6 +6,7 @@
 //! What is *not* decided here: whether the values fit together; that is
 //! [`super::validate`].
 
+mod authorization;
 mod choices;
 mod control;
 mod front;
@@ -17,6 +18,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub(crate) use self::authorization::AuthorizationSection;
 pub(crate) use self::choices::{
     CertificateBindingName, CertificateProfileName, ClientAuth, ClientBinding,
     ClientCertificatesName, EnforcementMode, Grant, IdentityName, IssuerReplay, OptionalClaim,
@@ -112,6 +114,9 @@ pub(crate) struct IssuerSection {
     /// When signing keys change.
     #[serde(default)]
     pub rotation: RotationSection,
+    /// The authorization endpoint, for clients that act for people. Without it there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authorization: Option<AuthorizationSection>,
     /// Who may register clients.
     #[serde(default)]
     pub registration: RegistrationSection,
@@ -135,6 +140,14 @@ pub(crate) struct TokensSection {
     pub access_ttl: String,
     /// Algorithm of the token signature.
     pub signing_alg: SigningAlg,
+    /// How long a grant can be refreshed: `1m` to `365d`.
+    pub refresh_ttl: String,
+    /// How long a used refresh token is taken once more from the same key, as long as nobody has
+    /// used its successor, because the answer was lost: `0s` to `10m`.
+    pub refresh_overlap: String,
+    /// Whether each refresh token is used once, for the next. Without, one is good until its
+    /// grant ends, for the key it is bound to.
+    pub refresh_rotation: bool,
 }
 
 /// Which proofs are accepted, and how old they may be.
@@ -246,6 +259,13 @@ pub(crate) struct ClientSection {
     /// first, with `certificate_binding = "spiffe_id"`: `1s` to `1h`. By default `1h`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub certificate_renewal_window: Option<String>,
+    /// Where answers of the authorization endpoint may go: https, or http on the loopback host,
+    /// whose port may then be any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub redirect_uris: Vec<String>,
+    /// Whether the client has to push its authorization requests (RFC 9126).
+    #[serde(default)]
+    pub require_pushed_authorization_requests: bool,
     /// Grants the client may use.
     #[serde(default = "client_grants")]
     pub grants: Vec<Grant>,
@@ -500,6 +520,9 @@ impl Default for TokensSection {
         Self {
             access_ttl: "5m".to_owned(),
             signing_alg: SigningAlg::default(),
+            refresh_ttl: "30d".to_owned(),
+            refresh_overlap: "60s".to_owned(),
+            refresh_rotation: true,
         }
     }
 }

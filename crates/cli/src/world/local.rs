@@ -12,8 +12,9 @@ use std::sync::Arc;
 use keybound_custody::SoftwareKey;
 use keybound_guard::status::StatusConfig;
 use keybound_issuer::config::{
-    ClientAuthentication, ClientConfig, ErrorDetail, GrantType, IssuerConfig, NonceConfig,
-    RegistrationConfig, RegistrationMode, ResourceConfig, Rotation, Sight,
+    Approval, AuthorizationConfig, ClientAuthentication, ClientConfig, ErrorDetail, GrantType,
+    IssuerConfig, NonceConfig, RefreshConfig, RegistrationConfig, RegistrationMode, ResourceConfig,
+    Rotation, Sight,
 };
 use keybound_proto::binding::{BindingMethod, BindingMethods};
 use keybound_proto::jose::{Algorithm, AlgorithmSet, Signer};
@@ -63,6 +64,8 @@ struct Keys {
 }
 
 /// The scopes of the demo approvals.
+/// In whose name `/authorize` allows every request.
+const DEMO_USER: &str = "demo-user";
 pub(crate) const APPROVALS_SCOPES: [&str; 2] = ["approvals:read", "approvals:write"];
 /// The scope of the demo reports.
 pub(crate) const REPORTS_SCOPE: &str = "reports:read";
@@ -212,6 +215,15 @@ fn issuer(addresses: &Addresses, keys: &Keys) -> Result<IssuerConfig, Failure> {
         url: url(&addresses.issuer_url())?,
         node: "issuer-1".to_owned(),
         access_ttl: 300,
+        refresh: RefreshConfig::default(),
+        authorization: Some(AuthorizationConfig {
+            code_ttl: 60,
+            request_ttl: 90,
+            pushed_only: false,
+            approval: Approval::Automatic {
+                identity: DEMO_USER.to_owned(),
+            },
+        }),
         signing_algorithm: Algorithm::Es256,
         rotation: Rotation {
             every: 30 * 86_400,
@@ -266,6 +278,8 @@ fn client(id: &str, key: &SoftwareKey, scopes: &[&str], addresses: &Addresses) -
         certificate: keybound_issuer::config::CertificateUse::default(),
         nonce: false,
         sight: Sight::Own,
+        redirect_uris: Vec::new(),
+        pushed_only: false,
     }
 }
 

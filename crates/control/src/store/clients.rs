@@ -47,6 +47,9 @@ pub struct ClientRecord {
     /// (`tls_client_certificate_bound_access_tokens`).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub certificate_bound: bool,
+    /// Where answers of the authorization endpoint may go.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub redirect_uris: Vec<String>,
     /// Where it comes from.
     pub source: ClientSource,
     /// When it became known, seconds since 1970.
@@ -67,6 +70,8 @@ pub enum ClientCredential {
         /// The JWK Set.
         jwks: String,
     },
+    /// `none`: a public client.
+    None,
     /// `self_signed_tls_client_auth`: the text of a JWK Set of public keys, with `x5c` where a
     /// certificate itself is registered (RFC 8705 section 2.2.2).
     SelfSignedTlsClientAuth {
@@ -107,6 +112,7 @@ impl fmt::Debug for ClientCredential {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::ClientSecretBasic { .. } => "ClientSecretBasic(..)",
+            Self::None => "None",
             Self::PrivateKeyJwt { .. } => "PrivateKeyJwt(..)",
             Self::SelfSignedTlsClientAuth { .. } => "SelfSignedTlsClientAuth(..)",
             Self::TlsClientAuth { .. } => "TlsClientAuth(..)",

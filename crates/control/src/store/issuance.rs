@@ -18,6 +18,8 @@ use rusqlite::params;
 
 use super::Store;
 use super::events::{Entry, random_id};
+use super::grants::{GrantRecord, GrantUse, NewRefreshToken};
+use super::kept::KeptRef;
 use super::uses::{Freshness, LiveUses, OneTimeUse};
 use super::withheld_set::Question;
 use super::writer::Work;
@@ -53,6 +55,8 @@ pub struct Issuance {
     pub issued_at: UnixTime,
     /// `exp`.
     pub expires_at: UnixTime,
+    /// What it comes of, and what comes of it beside the token.
+    pub lineage: Lineage,
     /// The proof that came with the request.
     pub proof: Option<OneTimeUse>,
     /// The assertion that authenticated the client.
@@ -61,12 +65,30 @@ pub struct Issuance {
     pub request_id: Option<String>,
 }
 
+/// What a token comes of. Nothing for a token that its client asked for itself.
+#[derive(Clone, Debug, Default)]
+pub struct Lineage {
+    /// Handles of the tokens and grants the token descends from, the root first.
+    pub ancestors: Vec<String>,
+    /// Further claims as members of a JSON object; `None` where there are none.
+    pub claims: Option<String>,
+    /// What is used up for it.
+    pub grant_use: Option<GrantUse>,
+    /// The grant that begins with it.
+    pub grant: Option<GrantRecord>,
+    /// The refresh token that goes with it, under the grant that begins with it or the one named.
+    pub refresh: Option<(String, NewRefreshToken)>,
+}
+
 /// What became of an issuance.
 #[derive(Debug)]
 pub enum IssuanceOutcome {
     /// The client assertion was used before. Nothing was recorded.
     AssertionReplayed,
-    /// The key or identity is locked. Nothing was recorded.
+    /// What was to be used up was used meanwhile. Nothing was recorded.
+    GrantUsed,
+    /// The key or identity is locked, or something it descends from is revoked. Nothing was
+    /// recorded.
     Locked(Cause),
     /// The proof was used before. Nothing was recorded.
     ProofReplayed,
@@ -76,12 +98,12 @@ pub enum IssuanceOutcome {
     TooManyProofs,
 }
 
-/// What became of a one-time value that was spent without a token coming of it.
+/// What became of one-time values that were spent without a token coming of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SpendOutcome {
-    /// It was used before.
-    Replayed,
-    /// It was new and is spent now, durably.
+    /// The one at this place of the list was used before. Nothing was spent.
+    Replayed(usize),
+    /// All were new and are spent now, durably.
     Spent,
     /// This sender has too many live values; others are served.
     TooMany,
@@ -121,36 +143,34 @@ impl Store {
         self.inner.shared.last_issued()
     }
 
-    /// Spends a client assertion that authenticates a call other than for a
-    /// token (introspection, revocation); durable on return.
+    /// Spends the one-time values of a call other than for a token (introspection, revocation,
+    /// a pushed request): the assertion that authenticates it, a proof that came with it. All of
+    /// them or none; with them `kept` is kept. Durable on return.
     ///
     /// # Errors
     ///
     /// [`StoreError::Full`], [`StoreError::Unavailable`]: the call must be refused with 503.
-    pub async fn consume_assertion(
+    pub async fn spend(
         &self,
-        assertion: OneTimeUse,
+        uses: Vec<OneTimeUse>,
+        kept: Option<(KeptRef, String, UnixTime)>,
     ) -> Result<SpendOutcome, StoreError> {
-        self.write(
-            move |work| match work.memory.assertions().judge(&assertion) {
-                Freshness::Spent => Ok(SpendOutcome::Replayed),
-                Freshness::SenderFull => Ok(SpendOutcome::TooMany),
-                Freshness::Full => Err(overloaded()),
-                Freshness::Fresh => {
-                    work.connection
-                        .prepare_cached(
-                            "INSERT INTO assertion_uses (key, sender, expires_at) VALUES (?1, ?2, ?3)",
-                        )?
-                        .execute(params![
-                            assertion.key.to_be_bytes(),
-                            assertion.sender.cast_signed(),
-                            assertion.expires_at.as_secs()
-                        ])?;
-                    work.memory.spend_assertion(&assertion);
-                    Ok(SpendOutcome::Spent)
+        self.write_decided(move |work| {
+            for (index, once) in uses.iter().enumerate() {
+                match judge(work.memory.assertions(), Some(once))? {
+                    Freshness::Spent => return Ok(SpendOutcome::Replayed(index)),
+                    Freshness::SenderFull => return Ok(SpendOutcome::TooMany),
+                    Freshness::Fresh | Freshness::Full => {}
                 }
-            },
-        )
+            }
+            for once in &uses {
+                work.spend_alone(once)?;
+            }
+            if let Some((name, document, expires_at)) = &kept {
+                work.keep(name, document, *expires_at)?;
+            }
+            Ok(SpendOutcome::Spent)
+        })
         .await
     }
 }
@@ -164,6 +184,21 @@ impl Issuance {
 }
 
 impl Work<'_> {
+    /// Spends a value that no token carries.
+    fn spend_alone(&mut self, once: &OneTimeUse) -> Result<(), Failure> {
+        self.connection
+            .prepare_cached(
+                "INSERT INTO assertion_uses (key, sender, expires_at) VALUES (?1, ?2, ?3)",
+            )?
+            .execute(params![
+                once.key.to_be_bytes(),
+                once.sender.cast_signed(),
+                once.expires_at.as_secs()
+            ])?;
+        self.memory.spend_assertion(once);
+        Ok(())
+    }
+
     pub(super) fn record(
         &mut self,
         issuance: &Issuance,
@@ -173,6 +208,7 @@ impl Work<'_> {
             issuer: &issuance.issuer,
             token_hash: None,
             token_id: None,
+            ancestors: &issuance.lineage.ancestors,
             subject: &issuance.identity,
             keys: &issuance.keys(),
         }) {
@@ -188,21 +224,46 @@ impl Work<'_> {
             Freshness::SenderFull => return Ok(IssuanceOutcome::TooManyProofs),
             Freshness::Fresh | Freshness::Full => {}
         }
+        if let Some(grant_use) = &issuance.lineage.grant_use
+            && !self.is_usable(grant_use)?
+        {
+            return Ok(IssuanceOutcome::GrantUsed);
+        }
         let number = self.append(entry)?.cast_signed();
         self.insert_token(issuance, number)?;
+        self.change_grants(issuance)?;
         self.spend(issuance, number);
         Ok(IssuanceOutcome::Recorded(IssuanceRecorded::assertion(
             issuance.token_hash,
         )))
     }
 
+    fn change_grants(&self, issuance: &Issuance) -> Result<(), Failure> {
+        if let Some(grant) = &issuance.lineage.grant {
+            self.insert_grant(grant)?;
+        }
+        if let Some(grant_use) = &issuance.lineage.grant_use {
+            let successor = issuance
+                .lineage
+                .refresh
+                .as_ref()
+                .map(|(_, token)| token.hash);
+            self.use_up(grant_use, successor)?;
+        }
+        if let Some((grant_id, token)) = &issuance.lineage.refresh {
+            self.insert_refresh(grant_id, token)?;
+        }
+        Ok(())
+    }
+
     fn insert_token(&self, issuance: &Issuance, number: i64) -> Result<(), Failure> {
         let mut statement = self.connection.prepare_cached(
             "INSERT INTO tokens (number, token_hash, token_id, issuer, client_id, identity, jkt,
              binding, audience, scope, issued_at, expires_at, request_id, proof_key, proof_sender,
-             proof_expires, assertion_key, assertion_sender, assertion_expires, confirmation)
+             proof_expires, assertion_key, assertion_sender, assertion_expires, confirmation,
+             ancestors, claims)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18,
-             ?19, ?20)",
+             ?19, ?20, ?21, ?22)",
         )?;
         let proof = issuance.proof.as_ref();
         let assertion = issuance.assertion.as_ref();
@@ -227,6 +288,8 @@ impl Work<'_> {
             assertion.map(|assertion| assertion.sender.cast_signed()),
             assertion.map(|assertion| assertion.expires_at.as_secs()),
             issuance.confirmation,
+            (!issuance.lineage.ancestors.is_empty()).then(|| issuance.lineage.ancestors.join(" ")),
+            issuance.lineage.claims,
         ])?;
         Ok(())
     }

@@ -29,7 +29,11 @@ pub(super) struct Done {
 /// One step of background work.
 pub(super) fn maintain(work: &mut Work<'_>) -> Result<Done, Failure> {
     sweep_uses(work)?;
-    let more = sweep_holds(work)?;
+    let holds = sweep_holds(work)?;
+    let kept = super::kept::sweep(work, STEP)?;
+    let before = work.now.minus(HOLD_GRACE).as_secs();
+    let grants = super::grants::sweep(work, before, STEP)?;
+    let more = holds || kept || grants;
     let filed_to = terms::file(work, *work.shared.last_event.borrow())?;
     Ok(Done { more, filed_to })
 }

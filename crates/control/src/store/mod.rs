@@ -17,7 +17,9 @@ use zeroize::Zeroizing;
 
 pub(crate) mod clients;
 pub(crate) mod events;
+pub(crate) mod grants;
 pub(crate) mod issuance;
+pub(crate) mod kept;
 pub(crate) mod signals;
 pub(crate) mod signing_keys;
 pub(crate) mod tokens;

@@ -23,10 +23,11 @@ const APPLICATION_ID: i32 = 0x4b42_6e64;
 const MIGRATIONS: &[&str] = &[
     include_str!("schema/0001.sql"),
     include_str!("schema/0002.sql"),
+    include_str!("schema/0003.sql"),
 ];
 
 /// The highest schema this release reads and writes.
-pub(super) const SUPPORTED: u32 = 2;
+pub(super) const SUPPORTED: u32 = 3;
 
 /// Brings the file to this release's schema.
 pub(super) fn migrate(

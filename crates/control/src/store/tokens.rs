@@ -52,6 +52,10 @@ pub struct TokenRecord {
     pub issued_at: UnixTime,
     /// `exp`.
     pub expires_at: UnixTime,
+    /// Handles of the tokens and grants it descends from, the root first.
+    pub ancestors: Vec<String>,
+    /// Further claims as members of a JSON object.
+    pub claims: Option<String>,
     /// The revocation or lock on this very token. A lock on its key or identity is not shown here.
     pub withheld: Option<LockRecord>,
 }
@@ -123,7 +127,7 @@ impl Store {
 }
 
 const COLUMNS: &str = "token_hash, token_id, issuer, client_id, identity, jkt, binding, audience, \
-                       scope, issued_at, expires_at, confirmation";
+                       scope, issued_at, expires_at, confirmation, ancestors, claims";
 
 /// Candidates for one term are few: only a collision of 64 bits makes a second one.
 const CANDIDATES: usize = 16;
@@ -180,6 +184,7 @@ fn find(
 
 fn record_of_row(row: &Row<'_>) -> Result<TokenRecord, Failure> {
     let audience: String = row.get(7)?;
+    let ancestors: Option<String> = row.get(12)?;
     Ok(TokenRecord {
         token_hash: TokenHash::from_bytes(row.get(0)?),
         token_id: row.get(1)?,
@@ -193,6 +198,12 @@ fn record_of_row(row: &Row<'_>) -> Result<TokenRecord, Failure> {
         issued_at: UnixTime::from_secs(row.get(9)?),
         expires_at: UnixTime::from_secs(row.get(10)?),
         confirmation: row.get(11)?,
+        ancestors: ancestors
+            .unwrap_or_default()
+            .split_whitespace()
+            .map(str::to_owned)
+            .collect(),
+        claims: row.get(13)?,
         withheld: None,
     })
 }

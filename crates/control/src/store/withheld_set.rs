@@ -21,6 +21,8 @@ pub(super) struct Question<'a> {
     pub(super) issuer: &'a str,
     pub(super) token_hash: Option<&'a TokenHash>,
     pub(super) token_id: Option<&'a str>,
+    /// Handles of the tokens and grants it descends from.
+    pub(super) ancestors: &'a [String],
     pub(super) subject: &'a str,
     /// Thumbprints of keys and certificates.
     pub(super) keys: &'a [Jkt],
@@ -76,10 +78,10 @@ impl WithheldSet {
         let by_hash = question
             .token_hash
             .is_some_and(|hash| self.hashes.contains_key(hash));
-        let by_id = question
-            .token_id
-            .is_some_and(|id| nested(&self.tokens, id, question.issuer).is_some());
-        if by_hash || by_id {
+        let is_withheld = |handle: &str| nested(&self.tokens, handle, question.issuer).is_some();
+        let by_handle = question.token_id.is_some_and(is_withheld)
+            || question.ancestors.iter().any(|handle| is_withheld(handle));
+        if by_hash || by_handle {
             return Some(Cause::TokenRevoked);
         }
         if question.keys.iter().any(|key| self.keys.contains_key(key)) {
@@ -138,6 +140,7 @@ mod tests {
             issuer,
             token_hash: None,
             token_id: Some(id),
+            ancestors: &[],
             subject,
             keys: &[],
         }
@@ -168,6 +171,26 @@ mod tests {
         set.put(&token, Some(LOCKED));
         let cause = set.cause(&question("https://a", "agent", "tok_1"));
         assert_eq!(cause, Some(Cause::TokenRevoked));
+    }
+
+    #[test]
+    fn sc_201_what_descends_from_a_withheld_token_is_withheld() {
+        let mut set = WithheldSet::default();
+        let root = Subject::Token {
+            issuer: "https://a".into(),
+            token_id: "grt_root".into(),
+        };
+        set.put(&root, Some(LOCKED));
+        let ancestors = ["grt_root".to_owned(), "tok_1".to_owned()];
+        let descendant = |issuer| Question {
+            ancestors: &ancestors,
+            ..question(issuer, "agent", "tok_2")
+        };
+        assert_eq!(
+            set.cause(&descendant("https://a")),
+            Some(Cause::TokenRevoked)
+        );
+        assert_eq!(set.cause(&descendant("https://b")), None);
     }
 
     #[test]

@@ -21,6 +21,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::Store;
 use super::events::{Entry, random_id};
+use super::grants::GrantRecord;
 use super::sealing::checksum;
 use super::tokens::{TokenRecord, TokenRef, find_token};
 use super::withheld_set::{Hold, Question};
@@ -95,7 +96,7 @@ impl LockOutcome {
 }
 
 /// Who wants a change, when, and the event that will tell of it.
-struct Order {
+pub(super) struct Order {
     by: String,
     reason: Option<String>,
     at_ms: u64,
@@ -132,6 +133,23 @@ impl Store {
             Ok(RevokeOutcome::Revoked(hold))
         })
         .await
+    }
+
+    /// Revokes a grant: every token that descends from it is refused from now on, and there
+    /// will be no further ones. Returns once that is durable.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::revoke_token`].
+    pub async fn revoke_grant(
+        &self,
+        grant: GrantRecord,
+        by: &str,
+        reason: Option<&str>,
+    ) -> Result<RevokeOutcome, StoreError> {
+        let order = self.order(EventKind::TokenRevoked, by, reason)?;
+        self.write(move |work| work.revoke_grant(&grant, order))
+            .await
     }
 
     /// Locks a token, key or identity. A token that was issued here may be named
@@ -202,8 +220,23 @@ impl Store {
             issuer: query.token.issuer(),
             token_hash: Some(&query.token.hash()),
             token_id: query.token.token_id(),
+            ancestors: query.token.ancestors(),
             subject: query.token.subject(),
             keys: &keys,
+        })
+    }
+
+    /// Why a token that was issued here must be refused; `None` when nothing is known against it.
+    /// Answers from memory, as of the last commit.
+    #[must_use]
+    pub fn locked_record(&self, record: &TokenRecord) -> Option<Cause> {
+        self.inner.shared.withheld.read().cause(&Question {
+            issuer: &record.issuer,
+            token_hash: Some(&record.token_hash),
+            token_id: record.token_id.as_deref(),
+            ancestors: &record.ancestors,
+            subject: &record.identity,
+            keys: &record.keys(),
         })
     }
 
@@ -216,12 +249,18 @@ impl Store {
             issuer,
             token_hash: None,
             token_id: None,
+            ancestors: &[],
             subject: identity,
             keys,
         })
     }
 
-    fn order(&self, kind: EventKind, by: &str, reason: Option<&str>) -> Result<Order, StoreError> {
+    pub(super) fn order(
+        &self,
+        kind: EventKind,
+        by: &str,
+        reason: Option<&str>,
+    ) -> Result<Order, StoreError> {
         let at_ms = self.inner.clock.now_millis();
         let mut event = Event::new(&random_id()?, at_ms, &self.inner.shared.node, kind).with_by(by);
         if let Some(reason) = reason {
@@ -251,6 +290,28 @@ impl Order {
 }
 
 impl Work<'_> {
+    pub(super) fn revoke_grant(
+        &mut self,
+        grant: &GrantRecord,
+        order: Order,
+    ) -> Result<RevokeOutcome, Failure> {
+        let subject = grant.subject();
+        if let Some(before) = load(self.connection, &subject)?
+            && before.state == LockState::Revoked
+        {
+            return Ok(RevokeOutcome::AlreadyRevoked(before));
+        }
+        let hold = order.hold(subject, LockState::Revoked, Some(grant.expires_at));
+        let event = order
+            .event
+            .with_issuer(&grant.issuer)
+            .with_token_id(&grant.grant_id)
+            .with_identity(&grant.identity)
+            .with_client_id(&grant.client_id);
+        self.withhold(&hold, event)?;
+        Ok(RevokeOutcome::Revoked(hold))
+    }
+
     /// Writes the hold, the signal and the event.
     fn withhold(&mut self, hold: &LockRecord, event: Event) -> Result<(), Failure> {
         let key = RowKey::of(&hold.subject);

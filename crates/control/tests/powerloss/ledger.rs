@@ -5,7 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use keybound_control::{
-    Issuance, IssuanceOutcome, LockState, OneTimeUse, Store, StoreError, StoreOptions, TokenRef,
+    Issuance, IssuanceOutcome, Lineage, LockState, OneTimeUse, Store, StoreError, StoreOptions,
+    TokenRef,
 };
 use keybound_proto::jose::Jkt;
 use keybound_proto::signal::Subject;
@@ -60,6 +61,7 @@ pub(crate) fn issuance(number: u64) -> Issuance {
         expires_at: UnixTime::from_secs(NOON + 300),
         proof: Some(once(1)),
         assertion: Some(once(2)),
+        lineage: Lineage::default(),
         request_id: None,
     }
 }

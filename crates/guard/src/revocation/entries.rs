@@ -50,10 +50,10 @@ impl Entries {
     pub(super) fn find(&self, query: &RevocationQuery, now: UnixTime) -> Option<Cause> {
         let token = &query.token;
         let is_live = |end: Option<&Option<UnixTime>>| end.is_some_and(|end| !has_ended(*end, now));
-        let by_id = token
-            .token_id()
-            .and_then(|token_id| self.tokens.find(token.issuer(), token_id));
-        if is_live(by_id) || is_live(self.hashes.get(&token.hash())) {
+        let by_handle = |handle: &str| is_live(self.tokens.find(token.issuer(), handle));
+        let withdrawn = token.token_id().is_some_and(by_handle)
+            || token.ancestors().iter().any(|handle| by_handle(handle));
+        if withdrawn || is_live(self.hashes.get(&token.hash())) {
             return Some(Cause::TokenRevoked);
         }
         if query.keys().any(|key| is_live(self.keys.get(&key))) {

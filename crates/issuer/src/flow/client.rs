@@ -36,13 +36,21 @@ pub struct Client {
     pub nonce_required: bool,
     /// Whose tokens it may introspect.
     pub sight: Sight,
+    /// Where answers of the authorization endpoint may go, exactly.
+    pub redirect_uris: Vec<String>,
+    /// Whether it has to push its authorization requests (RFC 9126 section 6).
+    pub pushed_only: bool,
 }
 
 /// A grant this issuer knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GrantType {
+    /// `authorization_code` (RFC 6749 section 4.1).
+    AuthorizationCode,
     /// `client_credentials` (RFC 6749 section 4.4).
     ClientCredentials,
+    /// `refresh_token` (RFC 6749 section 6).
+    RefreshToken,
 }
 
 impl GrantType {
@@ -50,14 +58,32 @@ impl GrantType {
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
+            Self::AuthorizationCode => "authorization_code",
             Self::ClientCredentials => "client_credentials",
+            Self::RefreshToken => "refresh_token",
+        }
+    }
+
+    /// Every grant this issuer knows, in the order of the metadata.
+    pub const ALL: [Self; 3] = [
+        Self::ClientCredentials,
+        Self::AuthorizationCode,
+        Self::RefreshToken,
+    ];
+
+    /// Whether an issuer has it: one without an authorization endpoint gives no codes.
+    #[must_use]
+    pub const fn is_offered(self, authorization: bool) -> bool {
+        match self {
+            Self::ClientCredentials => true,
+            Self::AuthorizationCode | Self::RefreshToken => authorization,
         }
     }
 
     /// The grant of this name.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
-        (name == Self::ClientCredentials.name()).then_some(Self::ClientCredentials)
+        Self::ALL.into_iter().find(|grant| grant.name() == name)
     }
 }
 
@@ -68,6 +94,8 @@ pub enum Credential {
     Keys(ClientKeys),
     /// `client_secret_basic`.
     Secret(SecretDigest),
+    /// `none`: a public client, which proves nothing but its key.
+    Public,
     /// `self_signed_tls_client_auth`.
     SelfSigned(RegisteredCertificates),
     /// `tls_client_auth`.
@@ -85,6 +113,7 @@ impl Credential {
     pub const fn method(&self) -> &'static str {
         match self {
             Self::Keys(_) => "private_key_jwt",
+            Self::Public => "none",
             Self::Secret(_) => "client_secret_basic",
             Self::SelfSigned(_) => "self_signed_tls_client_auth",
             Self::Certificate { .. } => "tls_client_auth",
@@ -167,6 +196,8 @@ pub(crate) mod tests {
             certificate: CertificateUse::default(),
             nonce_required: false,
             sight: Sight::Own,
+            redirect_uris: Vec::new(),
+            pushed_only: false,
         }
     }
 

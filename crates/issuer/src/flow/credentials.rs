@@ -82,6 +82,8 @@ enum Evidence {
         _in_force: CertificateInForce,
         _proven: CertificateProven,
     },
+    /// None: whoever knows the id may say it is the client.
+    Public,
     Secret(SecretMatches),
 }
 
@@ -161,7 +163,10 @@ impl Presented<'_> {
         rules: Rules<'_>,
         now: UnixTime,
     ) -> Result<Authenticated, Rejection> {
-        if matches!(self, Self::Connection { .. }) && rules.certificate.is_none() {
+        if matches!(self, Self::Connection { .. })
+            && rules.certificate.is_none()
+            && !is_public(client.as_deref())
+        {
             return Err(without_anything(client.as_deref()).into());
         }
         let Some(client) = client else {
@@ -177,6 +182,7 @@ impl Presented<'_> {
             (Self::Assertion(assertion), Credential::Keys(keys)) => {
                 Evidence::Assertion(verify(&assertion, keys, rules, now)?)
             }
+            (Self::Connection { .. }, Credential::Public) => Evidence::Public,
             (Self::Connection { .. }, Credential::Certificate { name, anchors }) => {
                 let presented = rules.certificate.ok_or(Cause::CertificateAbsent)?;
                 let in_force = presented.check_time(now)?;
@@ -242,9 +248,20 @@ impl Authenticated {
     pub const fn assertion(&self) -> Option<&VerifiedAssertion> {
         match &self.evidence {
             Evidence::Assertion(assertion) => Some(assertion),
-            Evidence::Certificate { .. } | Evidence::Secret(_) => None,
+            Evidence::Certificate { .. } | Evidence::Public | Evidence::Secret(_) => None,
         }
     }
+
+    /// Whether the client proved who it is. A public client only says so, and what it asks for
+    /// has to be proven by something else.
+    #[must_use]
+    pub const fn is_proven(&self) -> bool {
+        !matches!(self.evidence, Evidence::Public)
+    }
+}
+
+fn is_public(client: Option<&Client>) -> bool {
+    client.is_some_and(|client| matches!(client.credential, Credential::Public))
 }
 
 /// Neither certificate nor anything else: what is missing depends on the client.
@@ -253,7 +270,7 @@ fn without_anything(client: Option<&Client>) -> Cause {
         Some(Credential::Certificate { .. } | Credential::SelfSigned(_)) => {
             Cause::CertificateAbsent
         }
-        Some(Credential::Keys(_) | Credential::Secret(_)) | None => {
+        Some(Credential::Keys(_) | Credential::Public | Credential::Secret(_)) | None => {
             Cause::ClientAuthenticationAbsent
         }
     }

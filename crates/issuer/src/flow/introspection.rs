@@ -23,8 +23,8 @@ pub const INACTIVE: &str = r#"{"active":false}"#;
 pub struct Facts<'a> {
     /// The record of its issuance, where there is one.
     pub record: Option<&'a TokenRecord>,
-    /// Whether its key or identity is locked.
-    pub party_locked: bool,
+    /// Whether it, its key, its identity or what it descends from is revoked or locked.
+    pub locked: bool,
 }
 
 /// Answers one question of an authenticated caller.
@@ -45,7 +45,7 @@ fn is_active(record: &TokenRecord, facts: &Facts<'_>, now: UnixTime) -> bool {
     let withheld = record.withheld.as_ref().is_some_and(|withheld| {
         withheld.state == LockState::Revoked || withheld.expires_at.is_none_or(|until| now < until)
     });
-    !withheld && !facts.party_locked && record.issued_at <= now && now < record.expires_at
+    !withheld && !facts.locked && record.issued_at <= now && now < record.expires_at
 }
 
 /// RFC 7662 section 2.2, with `cnf` of RFC 9449 section 6.2.

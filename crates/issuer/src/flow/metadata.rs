@@ -5,15 +5,16 @@
 //! discovery demands them, although no ID token is issued:
 //! `subject_types_supported`, and `id_token_signing_alg_values_supported`,
 //! which common verifiers read as "what this issuer signs with".
-//! `response_types_supported` is empty for the same reason: RFC 8414 section 2
-//! requires the member, and there is no authorization endpoint.
+//! `response_types_supported` is empty where there is no authorization endpoint: RFC 8414
+//! section 2 requires the member.
 
 use keybound_proto::jose::{Algorithm, AlgorithmSet};
 use keybound_proto::uri::HttpUrl;
 use serde::Serialize;
 
+use super::client::GrantType;
 use super::scope::Scopes;
-use crate::config::CertificatesConfig;
+use crate::config::{AuthorizationConfig, CertificatesConfig};
 
 /// Where each endpoint is: the paths to route, below the issuer's own path.
 pub mod path {
@@ -21,6 +22,10 @@ pub mod path {
     pub const JWKS: &str = "/jwks";
     /// Token endpoint.
     pub const TOKEN: &str = "/token";
+    /// Authorization (RFC 6749 section 3.1).
+    pub const AUTHORIZE: &str = "/authorize";
+    /// Pushed authorization requests (RFC 9126).
+    pub const PUSHED: &str = "/par";
     /// Introspection (RFC 7662).
     pub const INTROSPECT: &str = "/introspect";
     /// Revocation (RFC 7009).
@@ -46,6 +51,10 @@ pub struct Facts<'a> {
     pub registration: bool,
     /// Client certificates, where a listener asks for them.
     pub certificates: Option<&'a CertificatesConfig>,
+    /// The authorization endpoint, where there is one.
+    pub authorization: Option<&'a AuthorizationConfig>,
+    /// Whether clients may be public.
+    pub public_clients: bool,
 }
 
 /// The document, in the order in which it is sent.
@@ -58,15 +67,17 @@ struct Document<'a> {
     registration_endpoint: Option<String>,
     introspection_endpoint: String,
     revocation_endpoint: String,
-    grant_types_supported: [&'static str; 1],
-    response_types_supported: [&'static str; 0],
+    grant_types_supported: Vec<&'static str>,
+    response_types_supported: &'static [&'static str],
+    #[serde(flatten)]
+    authorization: Option<Authorization>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     scopes_supported: Vec<&'a str>,
-    token_endpoint_auth_methods_supported: &'static [&'static str],
+    token_endpoint_auth_methods_supported: Vec<&'static str>,
     token_endpoint_auth_signing_alg_values_supported: Vec<&'static str>,
-    introspection_endpoint_auth_methods_supported: &'static [&'static str],
+    introspection_endpoint_auth_methods_supported: Vec<&'static str>,
     introspection_endpoint_auth_signing_alg_values_supported: Vec<&'static str>,
-    revocation_endpoint_auth_methods_supported: &'static [&'static str],
+    revocation_endpoint_auth_methods_supported: Vec<&'static str>,
     revocation_endpoint_auth_signing_alg_values_supported: Vec<&'static str>,
     dpop_signing_alg_values_supported: Vec<&'static str>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
@@ -77,6 +88,17 @@ struct Document<'a> {
     id_token_signing_alg_values_supported: [&'static str; 1],
 }
 
+/// What an issuer with an authorization endpoint adds.
+#[derive(Debug, Serialize)]
+struct Authorization {
+    authorization_endpoint: String,
+    pushed_authorization_request_endpoint: String,
+    require_pushed_authorization_requests: bool,
+    response_modes_supported: [&'static str; 1],
+    code_challenge_methods_supported: [&'static str; 1],
+    authorization_response_iss_parameter_supported: bool,
+}
+
 /// Where a client goes with its certificate (RFC 8705 section 5): the endpoints that
 /// authenticate clients.
 #[derive(Debug, Serialize)]
@@ -84,11 +106,15 @@ struct Aliases {
     token_endpoint: String,
     introspection_endpoint: String,
     revocation_endpoint: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pushed_authorization_request_endpoint: Option<String>,
 }
 
 impl Aliases {
-    fn at(base: &HttpUrl) -> Self {
+    fn at(base: &HttpUrl, authorization: bool) -> Self {
         Self {
+            pushed_authorization_request_endpoint: authorization
+                .then(|| endpoint(base, path::PUSHED)),
             token_endpoint: endpoint(base, path::TOKEN),
             introspection_endpoint: endpoint(base, path::INTROSPECT),
             revocation_endpoint: endpoint(base, path::REVOKE),
@@ -96,16 +122,32 @@ impl Aliases {
     }
 }
 
-/// The methods all three client-facing endpoints take.
-const METHODS: [&str; 2] = ["private_key_jwt", "client_secret_basic"];
+/// The methods of client authentication, in the order in which they are recommended.
+fn methods(facts: &Facts<'_>) -> Vec<&'static str> {
+    let mut methods = vec!["private_key_jwt"];
+    if facts.certificates.is_some() {
+        methods.extend(["tls_client_auth", "self_signed_tls_client_auth"]);
+    }
+    methods.push("client_secret_basic");
+    methods
+}
 
-/// The same, where a listener asks for certificates.
-const METHODS_WITH_CERTIFICATES: [&str; 4] = [
-    "private_key_jwt",
-    "tls_client_auth",
-    "self_signed_tls_client_auth",
-    "client_secret_basic",
-];
+/// Those of the token endpoint, where a client may also be public.
+fn token_methods(facts: &Facts<'_>) -> Vec<&'static str> {
+    let mut methods = methods(facts);
+    if facts.public_clients {
+        methods.push("none");
+    }
+    methods
+}
+
+fn grants(facts: &Facts<'_>) -> Vec<&'static str> {
+    GrantType::ALL
+        .into_iter()
+        .filter(|grant| grant.is_offered(facts.authorization.is_some()))
+        .map(GrantType::name)
+        .collect()
+}
 
 /// Writes the document.
 #[must_use]
@@ -113,10 +155,7 @@ pub fn document(facts: &Facts<'_>) -> String {
     let issuer = facts.issuer.to_string();
     let endpoint = |path: &str| endpoint(facts.issuer, path);
     let assertion = names(facts.assertion_algorithms);
-    let methods: &[&str] = match facts.certificates {
-        Some(_) => &METHODS_WITH_CERTIFICATES,
-        None => &METHODS,
-    };
+    let methods = methods(facts);
     let alias = facts
         .certificates
         .and_then(|certificates| certificates.alias.as_ref());
@@ -126,18 +165,30 @@ pub fn document(facts: &Facts<'_>) -> String {
         registration_endpoint: facts.registration.then(|| endpoint(path::REGISTER)),
         introspection_endpoint: endpoint(path::INTROSPECT),
         revocation_endpoint: endpoint(path::REVOKE),
-        grant_types_supported: ["client_credentials"],
-        response_types_supported: [],
+        grant_types_supported: grants(facts),
+        response_types_supported: if facts.authorization.is_some() {
+            &["code"]
+        } else {
+            &[]
+        },
+        authorization: facts.authorization.map(|config| Authorization {
+            authorization_endpoint: endpoint(path::AUTHORIZE),
+            pushed_authorization_request_endpoint: endpoint(path::PUSHED),
+            require_pushed_authorization_requests: config.pushed_only,
+            response_modes_supported: ["query"],
+            code_challenge_methods_supported: ["S256"],
+            authorization_response_iss_parameter_supported: true,
+        }),
         scopes_supported: facts.scopes.iter().collect(),
-        token_endpoint_auth_methods_supported: methods,
+        token_endpoint_auth_methods_supported: token_methods(facts),
         token_endpoint_auth_signing_alg_values_supported: assertion.clone(),
-        introspection_endpoint_auth_methods_supported: methods,
+        introspection_endpoint_auth_methods_supported: methods.clone(),
         introspection_endpoint_auth_signing_alg_values_supported: assertion.clone(),
         revocation_endpoint_auth_methods_supported: methods,
         revocation_endpoint_auth_signing_alg_values_supported: assertion,
         dpop_signing_alg_values_supported: names(facts.proof_algorithms),
         tls_client_certificate_bound_access_tokens: facts.certificates.is_some(),
-        mtls_endpoint_aliases: alias.map(Aliases::at),
+        mtls_endpoint_aliases: alias.map(|base| Aliases::at(base, facts.authorization.is_some())),
         subject_types_supported: ["public"],
         id_token_signing_alg_values_supported: [facts.signing_algorithm.name()],
         issuer: &issuer,

@@ -10,7 +10,7 @@ use keybound_proto::token::{AccessTokenClaims, Binding, UnsignedToken};
 use serde::Serialize;
 
 use super::client::Client;
-use super::token::Grant;
+use super::grant::Grant;
 
 /// Everything one token is made from.
 #[derive(Clone, Copy, Debug)]
@@ -39,24 +39,33 @@ impl Minting<'_> {
     pub fn unsigned(&self, kid: &str, algorithm: Algorithm) -> UnsignedToken {
         let claims = AccessTokenClaims {
             issuer: self.issuer,
-            subject: &self.client.identity,
+            subject: &self.grant.identity,
             client_id: &self.client.id,
             audience: &self.grant.audience,
             scope: self.scope,
             token_id: self.token_id,
             issued_at: self.issued_at,
             expires_at: self.expires_at,
+            delegation: &self.grant.delegation,
         };
         UnsignedToken::new(&claims, self.binding, kid, algorithm)
     }
 
+    /// Claims beyond the registered columns of the record, as members of a JSON object: what an
+    /// introspection answer repeats.
+    #[must_use]
+    pub fn further_claims(&self) -> Option<String> {
+        self.grant.delegation.act()
+    }
+
     /// The answer's body, around a token that was released.
     #[must_use]
-    pub fn answer(&self, access_token: &str) -> String {
+    pub fn answer(&self, access_token: &str, refresh_token: Option<&str>) -> String {
         let answer = Answer {
             access_token,
             token_type: self.binding.token_type(),
             expires_in: self.expires_at.seconds_since(self.issued_at),
+            refresh_token,
             scope: (!self.scope.is_empty()).then_some(self.scope),
         };
         serde_json::to_string(&answer).unwrap_or_default()
@@ -68,6 +77,8 @@ struct Answer<'a> {
     access_token: &'a str,
     token_type: &'static str,
     expires_in: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refresh_token: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     scope: Option<&'a str>,
 }

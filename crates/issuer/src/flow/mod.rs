@@ -4,13 +4,18 @@
 //! Nothing here waits, reads a clock, or touches the store; the HTTP layer
 //! gathers what a decision needs, asks, and carries out what it says.
 
+pub mod authorization;
 pub mod client;
+pub mod code;
 pub mod credentials;
 pub mod form;
+pub mod grant;
 pub mod introspection;
 pub mod keys;
 pub mod metadata;
 pub mod mint;
+pub mod redirect;
+pub mod refresh;
 pub mod registration;
 pub mod resource;
 pub mod revocation;

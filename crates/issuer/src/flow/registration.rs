@@ -2,8 +2,9 @@
 //! what the new client gets.
 //!
 //! Strict where acceptance would weaken the client: keys come inline as `jwks`
-//! and are public; every URL is refused, so nothing is ever fetched for a
-//! stranger; there is one grant and no redirect. What has no effect here
+//! and are public; every URL that somebody would follow is refused, so nothing is
+//! ever fetched for a stranger; redirect URIs are HTTPS or on the loopback host. What has no
+//! effect here
 //! (`contacts`, `software_id`, a software statement) is ignored, as RFC 7591
 //! section 2 has it. Every registered client is bound: by its certificate if it
 //! asks for that (RFC 8705 section 3.4), and else the answer says
@@ -29,11 +30,14 @@ use zeroize::Zeroizing;
 
 use super::client::GrantType;
 use super::keys::ClientKeys;
+use super::redirect;
 use super::scope::Scopes;
 use super::secret::SecretDigest;
 
 /// The largest registration request, in bytes.
 pub const MAX_REQUEST_BYTES: usize = 16 * 1024;
+/// The most redirect URIs of one client.
+const MAX_REDIRECT_URIS: usize = 8;
 /// The longest `client_name`, in characters.
 const MAX_NAME_CHARACTERS: usize = 128;
 
@@ -42,12 +46,23 @@ const MAX_NAME_CHARACTERS: usize = 128;
 pub enum Method {
     /// `client_secret_basic`: the issuer makes the secret.
     ClientSecretBasic,
+    /// `none`: a public client.
+    Public,
     /// `private_key_jwt` with these keys.
     PrivateKeyJwt(ClientKeys),
     /// `self_signed_tls_client_auth` with these certificates or keys.
     SelfSigned(RegisteredCertificates),
     /// `tls_client_auth` with this name.
     Certificate(ClientName),
+}
+
+/// What the issuer offers to those who register.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Offer {
+    /// Client certificates.
+    pub certificates: CertificateOffer,
+    /// There is an authorization endpoint.
+    pub authorization: bool,
 }
 
 /// What the issuer offers to clients with certificates.
@@ -65,6 +80,7 @@ impl Method {
     pub const fn name(&self) -> &'static str {
         match self {
             Self::ClientSecretBasic => "client_secret_basic",
+            Self::Public => "none",
             Self::PrivateKeyJwt(_) => "private_key_jwt",
             Self::SelfSigned(_) => "self_signed_tls_client_auth",
             Self::Certificate(_) => "tls_client_auth",
@@ -94,6 +110,10 @@ pub struct Metadata {
     pub scopes: Scopes,
     /// A name for people.
     pub name: Option<String>,
+    /// The grants it may use.
+    pub grants: Vec<GrantType>,
+    /// Where answers of the authorization endpoint may go.
+    pub redirect_uris: Vec<String>,
 }
 
 /// Judges a registration request.
@@ -105,14 +125,17 @@ pub fn judge(
     body: &[u8],
     defaults: &Scopes,
     algorithms: AlgorithmSet,
-    offer: CertificateOffer,
+    offer: Offer,
 ) -> Result<Metadata, Rejection> {
     let request = Object::parse(body).map_err(|_| refuse("body", "one strict JSON object"))?;
     refuse_urls(&request)?;
-    check_grants(&request)?;
+    let method = method(&request, algorithms, offer)?;
+    let grants = grants(&request, &method, offer)?;
     Ok(Metadata {
-        bound_by: bound_by(&request, offer)?,
-        method: method(&request, algorithms, offer)?,
+        redirect_uris: redirect_uris(&request, &grants)?,
+        bound_by: bound_by(&request, offer.certificates)?,
+        method,
+        grants,
         uses_aliases: flag(&request, "use_mtls_endpoint_aliases")?,
         scopes: scopes(&request, defaults)?,
         name: name(&request)?,
@@ -148,6 +171,7 @@ impl NewClient {
                     Some(Zeroizing::new(secret)),
                 )
             }
+            Method::Public => (ClientCredential::None, None),
             Method::PrivateKeyJwt(keys) => (
                 ClientCredential::PrivateKeyJwt {
                     jwks: keys.to_jwks(),
@@ -173,7 +197,12 @@ impl NewClient {
             client_id,
             name: metadata.name.clone(),
             credential,
-            grants: vec![GrantType::ClientCredentials.name().to_owned()],
+            grants: metadata
+                .grants
+                .iter()
+                .map(|grant| grant.name().to_owned())
+                .collect(),
+            redirect_uris: metadata.redirect_uris.clone(),
             scopes: metadata.scopes.iter().map(ToOwned::to_owned).collect(),
             resources: resources.to_vec(),
             dpop_bound: metadata.bound_by.dpop,
@@ -193,7 +222,7 @@ impl NewClient {
     #[must_use]
     pub fn answer(&self) -> String {
         let jwks = match &self.metadata.method {
-            Method::ClientSecretBasic | Method::Certificate(_) => None,
+            Method::ClientSecretBasic | Method::Public | Method::Certificate(_) => None,
             Method::PrivateKeyJwt(keys) => serde_json::from_str(&keys.to_jwks()).ok(),
             Method::SelfSigned(registered) => serde_json::from_str(&registered.to_jwks()).ok(),
         };
@@ -211,7 +240,8 @@ impl NewClient {
             token_endpoint_auth_method: self.metadata.method.name(),
             jwks,
             grant_types: &self.record.grants,
-            response_types: [],
+            response_types: self.response_types(),
+            redirect_uris: &self.record.redirect_uris,
             scope: (!scope.is_empty()).then_some(&scope),
             dpop_bound_access_tokens: self.record.dpop_bound,
             tls_client_certificate_bound_access_tokens: self.record.certificate_bound,
@@ -219,6 +249,14 @@ impl NewClient {
             name: name.into_iter().collect(),
         };
         serde_json::to_string(&answer).unwrap_or_default()
+    }
+
+    fn response_types(&self) -> &'static [&'static str] {
+        if self.metadata.grants.contains(&GrantType::AuthorizationCode) {
+            &["code"]
+        } else {
+            &[]
+        }
     }
 
     /// What is stored: without the secret.
@@ -252,7 +290,9 @@ struct Answer<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     jwks: Option<serde_json::Value>,
     grant_types: &'a [String],
-    response_types: [&'static str; 0],
+    response_types: &'static [&'static str],
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    redirect_uris: &'a [String],
     #[serde(skip_serializing_if = "Option::is_none")]
     scope: Option<&'a String>,
     dpop_bound_access_tokens: bool,
@@ -265,11 +305,16 @@ struct Answer<'a> {
     name: BTreeMap<String, String>,
 }
 
-/// Every member that would make the issuer, or somebody else, follow a URL.
+/// Pages for people, which this issuer neither fetches nor shows (RFC 7591 section 2).
+const PAGES: [&str; 4] = ["client_uri", "logo_uri", "policy_uri", "tos_uri"];
+
+/// Every member that would make the issuer follow a URL.
 fn refuse_urls(request: &Object<'_>) -> Result<(), Rejection> {
     for (name, value) in request.iter() {
         // `tls_client_auth_san_uri` is a name to compare; nobody follows it.
         let names_urls = (name.ends_with("_uri") || name.ends_with("_uris"))
+            && name != "redirect_uris"
+            && !PAGES.contains(&name)
             && !ClientName::MEMBERS.contains(&name);
         let empty = match value {
             Value::Null => true,
@@ -283,23 +328,65 @@ fn refuse_urls(request: &Object<'_>) -> Result<(), Rejection> {
     Ok(())
 }
 
-fn check_grants(request: &Object<'_>) -> Result<(), Rejection> {
-    let grants = request
-        .strings("grant_types")
-        .map_err(|_| refuse("grant_types", "an array of strings"))?;
-    if grants.is_some_and(|grants| grants.iter().any(|grant| *grant != "client_credentials")) {
-        return Err(refuse("grant_types", "client_credentials only"));
+/// The grants: those asked for, or what fits the way the client authenticates. RFC 7591
+/// section 2 has `authorization_code` as the default; a client without redirect URIs cannot mean
+/// that.
+fn grants(
+    request: &Object<'_>,
+    method: &Method,
+    offer: Offer,
+) -> Result<Vec<GrantType>, Rejection> {
+    const MEMBER: &str = "grant_types";
+    let public = matches!(method, Method::Public);
+    let redirects =
+        matches!(request.get("redirect_uris"), Some(Value::Array(uris)) if !uris.is_empty());
+    let asked = request
+        .strings(MEMBER)
+        .map_err(|_| refuse(MEMBER, "an array of strings"))?;
+    let grants = match asked {
+        None if redirects || public => vec![GrantType::AuthorizationCode],
+        None => vec![GrantType::ClientCredentials],
+        Some(names) => names
+            .into_iter()
+            .map(|name| {
+                GrantType::from_name(name).filter(|grant| grant.is_offered(offer.authorization))
+            })
+            .collect::<Option<_>>()
+            .ok_or_else(|| refuse(MEMBER, "grants the metadata names"))?,
+    };
+    let codes = grants.contains(&GrantType::AuthorizationCode);
+    if codes && !offer.authorization {
+        return Err(refuse(MEMBER, "client_credentials only"));
+    }
+    if public && grants.contains(&GrantType::ClientCredentials) {
+        return Err(refuse(MEMBER, "no client_credentials for a public client"));
     }
     let responses = request
         .strings("response_types")
-        .map_err(|_| refuse("response_types", "an array of strings"))?;
-    if responses.is_some_and(|responses| !responses.is_empty()) {
-        return Err(refuse(
-            "response_types",
-            "none: there is no authorization endpoint",
-        ));
+        .map_err(|_| refuse("response_types", "an array of strings"))?
+        .unwrap_or_default();
+    let fits = responses.iter().all(|name| codes && *name == "code");
+    if !fits {
+        return Err(refuse("response_types", "code, and only with its grant"));
     }
-    Ok(())
+    Ok(grants)
+}
+
+/// The redirect URIs, which whoever uses codes needs and nobody else has.
+fn redirect_uris(request: &Object<'_>, grants: &[GrantType]) -> Result<Vec<String>, Rejection> {
+    const MEMBER: &str = "redirect_uris";
+    let uris = request
+        .strings(MEMBER)
+        .map_err(|_| refuse(MEMBER, "an array of strings"))?
+        .unwrap_or_default();
+    let wanted = grants.contains(&GrantType::AuthorizationCode);
+    if wanted == uris.is_empty() || uris.len() > MAX_REDIRECT_URIS {
+        return Err(refuse(MEMBER, "1 to 8, for the grant authorization_code"));
+    }
+    if !uris.iter().all(|uri| redirect::is_acceptable(uri)) {
+        return Err(refuse(MEMBER, "https, or http on the loopback host"));
+    }
+    Ok(uris.into_iter().map(str::to_owned).collect())
 }
 
 /// By its certificate if the client asks for that, else by DPoP whatever it asks for.
@@ -327,7 +414,7 @@ fn flag(request: &Object<'_>, name: &str) -> Result<Option<bool>, Rejection> {
 fn method(
     request: &Object<'_>,
     algorithms: AlgorithmSet,
-    offer: CertificateOffer,
+    offer: Offer,
 ) -> Result<Method, Rejection> {
     const MEMBER: &str = "token_endpoint_auth_method";
     let jwks = request
@@ -344,6 +431,7 @@ fn method(
     }
     match (method, jwks) {
         ("client_secret_basic", None) => Ok(Method::ClientSecretBasic),
+        ("none", None) if offer.authorization => Ok(Method::Public),
         // A client that brings a key must not silently end up with a secret.
         ("client_secret_basic", Some(_)) => {
             Err(refuse(MEMBER, "private_key_jwt, since `jwks` was sent"))
@@ -355,12 +443,14 @@ fn method(
         ("private_key_jwt" | "self_signed_tls_client_auth", None) => {
             Err(refuse("jwks", "the client's public keys, inline"))
         }
-        ("self_signed_tls_client_auth", Some(jwks)) if offer.asked_for => {
+        ("self_signed_tls_client_auth", Some(jwks)) if offer.certificates.asked_for => {
             RegisteredCertificates::read(jwks)
                 .map(Method::SelfSigned)
                 .map_err(|error| refuse("jwks", &error.to_string()))
         }
-        ("tls_client_auth", _) if offer.asked_for && offer.has_anchors => {
+        ("tls_client_auth", _)
+            if offer.certificates.asked_for && offer.certificates.has_anchors =>
+        {
             name.map(Method::Certificate).ok_or_else(|| {
                 refuse(
                     MEMBER,

@@ -56,6 +56,23 @@ pub fn choose<'k, 'r>(
     Ok(chosen)
 }
 
+/// Every scope that means something at one of the resources.
+#[must_use]
+pub fn scopes_of(resources: &[&Resource]) -> Scopes {
+    resources.iter().fold(Scopes::default(), |all, resource| {
+        all.union(&resource.scopes)
+    })
+}
+
+/// The audience: the identifiers in order.
+#[must_use]
+pub fn identifiers(resources: Vec<&Resource>) -> Vec<String> {
+    resources
+        .into_iter()
+        .map(|resource| resource.identifier.clone())
+        .collect()
+}
+
 fn find<'k>(
     identifier: &str,
     allowed: &[String],

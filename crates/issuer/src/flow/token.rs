@@ -7,73 +7,61 @@
 
 use keybound_proto::cause::Cause;
 use keybound_proto::rejection::Rejection;
+use keybound_proto::token::Delegation;
 
 use super::client::{Client, GrantType};
 use super::form::Form;
+use super::grant::{Grant, Holder, choose_scopes};
 use super::resource::{self, Resource};
-use super::scope::Scopes;
 
-/// What the client gets.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Grant {
-    /// `aud`: one resource, or several in the order asked.
-    pub audience: Vec<String>,
-    /// `scope`; may be empty.
-    pub scopes: Scopes,
-}
-
-/// Decides one token request.
+/// The grant type of a request, if the client may use it. `authorization` says whether there is
+/// an authorization endpoint.
 ///
 /// # Errors
-/// [`Cause::GrantUnsupported`], [`Cause::ClientGrantRefused`],
-/// [`Cause::ResourceInvalid`] or [`Cause::ScopeInvalid`], in this order.
-pub fn decide(form: &Form<'_>, client: &Client, known: &[Resource]) -> Result<Grant, Rejection> {
-    check_grant_type(form, client)?;
-    let resources = resource::choose(form.values("resource"), &client.resources, known)?;
-    let available = resources
-        .iter()
-        .map(|resource| resource.scopes.intersection(&client.scopes))
-        .reduce(|scopes, more| scopes.union(&more))
-        .unwrap_or_default();
-    Ok(Grant {
-        scopes: choose_scopes(form.value("scope"), available)?,
-        audience: resources
-            .into_iter()
-            .map(|resource| resource.identifier.clone())
-            .collect(),
-    })
-}
-
-fn check_grant_type(form: &Form<'_>, client: &Client) -> Result<(), Rejection> {
-    let grant = match form.value("grant_type") {
-        Some("client_credentials") => GrantType::ClientCredentials,
-        Some(other) => return Err(Rejection::new(Cause::GrantUnsupported).got(other)),
-        None => return Err(Cause::GrantUnsupported.into()),
+/// [`Cause::GrantUnsupported`], [`Cause::ClientGrantRefused`].
+pub fn grant_type(
+    form: &Form<'_>,
+    client: &Client,
+    authorization: bool,
+) -> Result<GrantType, Rejection> {
+    let Some(name) = form.value("grant_type") else {
+        return Err(Cause::GrantUnsupported.into());
+    };
+    let known = GrantType::from_name(name);
+    let Some(grant) = known.filter(|grant| grant.is_offered(authorization)) else {
+        return Err(Rejection::new(Cause::GrantUnsupported).got(name));
     };
     if !client.grants.contains(&grant) {
         return Err(Cause::ClientGrantRefused.into());
     }
-    Ok(())
+    Ok(grant)
 }
 
-/// Everything available where nothing is asked (RFC 6749 section 3.3), else
-/// exactly what is asked: a request that exceeds it is refused, not narrowed.
-fn choose_scopes(asked: Option<&str>, available: Scopes) -> Result<Scopes, Rejection> {
-    let Some(asked) = asked else {
-        return Ok(available);
-    };
-    let asked = Scopes::parse(asked)?;
-    match asked.first_outside(&available) {
-        Some(outside) => Err(Rejection::new(Cause::ScopeInvalid)
-            .expected(available.to_string())
-            .got(outside)),
-        None => Ok(asked),
-    }
+/// Decides one request for a token about the client itself.
+///
+/// # Errors
+/// [`Cause::ResourceInvalid`] or [`Cause::ScopeInvalid`], in this order.
+pub fn client_credentials(
+    form: &Form<'_>,
+    client: &Client,
+    known: &[Resource],
+) -> Result<Grant, Rejection> {
+    let resources = resource::choose(form.values("resource"), &client.resources, known)?;
+    let available = resource::scopes_of(&resources).intersection(&client.scopes);
+    Ok(Grant {
+        identity: client.identity.clone(),
+        scopes: choose_scopes(form.value("scope"), available)?,
+        audience: resource::identifiers(resources),
+        details: None,
+        delegation: Delegation::default(),
+        not_after: None,
+        holder: Holder::default(),
+    })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::decide;
+    use super::{client_credentials, grant_type};
     use crate::flow::client::tests::client;
     use crate::flow::client::{Client, GrantType};
     use crate::flow::form::Form;
@@ -107,9 +95,9 @@ mod tests {
 
     fn refusal(body: &str, client: &Client) -> Option<Cause> {
         let form = Form::parse(body.as_bytes()).unwrap();
-        decide(&form, client, &known())
-            .err()
-            .map(|rejection| rejection.cause())
+        let granted = grant_type(&form, client, true)
+            .and_then(|_| client_credentials(&form, client, &known()));
+        granted.err().map(|rejection| rejection.cause())
     }
 
     const MAIN: &str = "grant_type=client_credentials&resource=https://rs.example/";
@@ -141,7 +129,7 @@ mod tests {
     #[test]
     fn no_scope_means_all_there_is() {
         let form = Form::parse(MAIN.as_bytes()).unwrap();
-        let grant = decide(&form, &agent(), &known()).unwrap();
+        let grant = client_credentials(&form, &agent(), &known()).unwrap();
         assert_eq!(grant.audience, ["https://rs.example/"]);
         assert_eq!(grant.scopes.to_string(), "read");
     }

@@ -3,11 +3,11 @@
 
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, header};
-use keybound_control::{OneTimeUse, SpendOutcome};
+use keybound_control::{KeptRef, OneTimeUse, SpendOutcome};
 use keybound_proto::cause::Cause;
 use keybound_proto::certificate::PeerCertificate;
 use keybound_proto::time::UnixTime;
-use keybound_proto::verify::HeaderField;
+use keybound_proto::verify::{HeaderField, UnredeemedProof};
 
 use super::answer::Refusal;
 use crate::flow::credentials::{self, Authenticated, Rules};
@@ -55,16 +55,34 @@ pub(super) fn certificate(parts: &Parts) -> Option<&PeerCertificate> {
     parts.extensions.get()
 }
 
-/// Spends the assertion of a request that mints nothing, so that it cannot be
-/// used again.
-pub(super) async fn spend(core: &Core, authenticated: &Authenticated) -> Result<(), Refusal> {
-    let Some(assertion_use) = assertion_use(core, authenticated) else {
+/// Spends the one-time values of a request that mints nothing, the assertion and the proof, all
+/// or none, so that they cannot be used again. With them `kept` is kept.
+pub(super) async fn spend(
+    core: &Core,
+    authenticated: &Authenticated,
+    proof: Option<&UnredeemedProof>,
+    kept: Option<(KeptRef, String, UnixTime)>,
+) -> Result<(), Refusal> {
+    let mut uses = Vec::with_capacity(2);
+    let mut replayed = Vec::with_capacity(2);
+    if let Some(assertion) = assertion_use(core, authenticated) {
+        uses.push(assertion);
+        replayed.push(Cause::AssertionReplayed);
+    }
+    if let Some(proof) = proof {
+        uses.push(proof.replay_query(core.replay_key()).into());
+        replayed.push(Cause::DpopReplayed);
+    }
+    if uses.is_empty() && kept.is_none() {
         return Ok(());
-    };
+    }
     let client = authenticated.client();
-    match core.store().consume_assertion(assertion_use).await {
+    match core.store().spend(uses, kept).await {
         Ok(SpendOutcome::Spent) => Ok(()),
-        Ok(SpendOutcome::Replayed) => Err(Refusal::to(client, Cause::AssertionReplayed)),
+        Ok(SpendOutcome::Replayed(index)) => {
+            let cause = replayed.get(index).copied().unwrap_or(Cause::DpopReplayed);
+            Err(Refusal::to(client, cause))
+        }
         Ok(SpendOutcome::TooMany) => Err(Refusal::to(client, Cause::ReplayFlood)),
         Err(error) => Err(Refusal::to(client, crate::state::unavailable(&error))),
     }

@@ -33,26 +33,24 @@ async fn introspect(core: &Core, request: Request) -> Result<String, Refusal> {
     let form = Form::parse(&body)?;
     let caller = authenticate::client(core, &parts, &form, now).await?;
     let to_caller = |rejection: Rejection| Refusal::to(caller.client(), rejection);
-    let hash = presented_token(&form).map_err(to_caller)?;
-    authenticate::spend(core, &caller).await?;
+    if !caller.is_proven() {
+        return Err(to_caller(Cause::ClientAuthenticationAbsent.into()));
+    }
+    let text = presented_token(&form).map_err(to_caller)?;
+    let hash = TokenHash::of(text.as_bytes());
+    authenticate::spend(core, &caller, None, None).await?;
     let record = find(core, hash).await.map_err(to_caller)?;
-    let party_locked = record.as_ref().is_some_and(|record| {
-        let keys = record.keys();
-        let store = core.store();
-        let locked = store.locked_party(&record.issuer, &record.identity, &keys);
-        locked.is_some()
-    });
+    let locked = |record: &TokenRecord| core.store().locked_record(record).is_some();
     let facts = Facts {
+        locked: record.as_ref().is_some_and(locked),
         record: record.as_ref(),
-        party_locked,
     };
     Ok(introspection::answer(caller.client(), &facts, now))
 }
 
-/// The hash of the token in question; its text goes no further than this.
-pub(super) fn presented_token(form: &Form<'_>) -> Result<TokenHash, Rejection> {
+/// The token in question.
+pub(super) fn presented_token<'f>(form: &'f Form<'_>) -> Result<&'f str, Rejection> {
     form.value("token")
-        .map(|token| TokenHash::of(token.as_bytes()))
         .ok_or_else(|| Rejection::new(Cause::ParameterInvalid).expected("a `token` parameter"))
 }
 

@@ -8,10 +8,14 @@
 
 mod answer;
 mod authenticate;
+mod authorize;
 mod body;
 mod cors;
+mod grants;
 mod introspect;
+mod prove;
 mod public;
+mod pushed;
 mod register;
 mod revoke;
 mod token;
@@ -35,6 +39,11 @@ pub(crate) fn router(core: Arc<Core>) -> Router {
         .route(&at(path::REVOKE), only(post(revoke::handle)))
         .route(&at(path::REGISTER), only(post(register::handle)))
         .route(&at(path::JWKS), only(get(public::jwks)));
+    if core.authorization().is_some() {
+        router = router
+            .route(&at(path::PUSHED), only(post(pushed::handle)))
+            .route(&at(path::AUTHORIZE), only(get(authorize::handle)));
+    }
     for location in metadata::locations(&config.url) {
         router = router.route(&location, only(get(public::metadata)));
     }

@@ -14,7 +14,7 @@ use super::answer::{self, Call, Refusal};
 use super::authenticate;
 use super::body;
 use crate::config::RegistrationMode;
-use crate::flow::registration::{self, CertificateOffer, NewClient};
+use crate::flow::registration::{self, CertificateOffer, NewClient, Offer};
 use crate::flow::secret::{SecretDigest, SecretMatches};
 use crate::random;
 use crate::state::{Core, unavailable};
@@ -50,9 +50,12 @@ async fn register(core: &Core, call: &Call, request: Request) -> Result<String, 
         &body,
         core.registration_scopes(),
         config.assertion_algorithms,
-        CertificateOffer {
-            asked_for: config.certificates.is_some(),
-            has_anchors: config.registration.client_anchors.is_some(),
+        Offer {
+            certificates: CertificateOffer {
+                asked_for: config.certificates.is_some(),
+                has_anchors: config.registration.client_anchors.is_some(),
+            },
+            authorization: config.authorization.is_some(),
         },
     )?;
     let new = NewClient::make(

@@ -1,49 +1,51 @@
-//! `POST /token` (RFC 6749 section 4.4, RFC 9449 section 5, RFC 8705 section 3).
+//! `POST /token` (RFC 6749 section 3.2, RFC 9449 section 5, RFC 8705 section 3).
 //!
 //! The order: form, client, grant and target, proof, signature, one store
-//! transaction that records the token and spends proof and assertion together,
-//! then the answer. Nothing is written for a request that fails before that
-//! transaction, and no client hears of a token before it.
+//! transaction that records the token, uses up the grant and spends proof and assertion
+//! together, then the answer. Nothing is written for a request that fails before that
+//! transaction, and no client hears of a token before it. What a grant type looks up first is in
+//! `super::grants`; every token is minted here.
 
 use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderName, Method, Response, StatusCode};
-use keybound_control::{Issuance, IssuanceOutcome};
+use axum::http::{Response, StatusCode};
+use keybound_control::{
+    GrantRecord, GrantUse, Issuance, IssuanceOutcome, Lineage, NewRefreshToken,
+};
 use keybound_proto::cause::Cause;
-use keybound_proto::dpop::NoncePolicy;
 use keybound_proto::rejection::Rejection;
 use keybound_proto::time::UnixTime;
 use keybound_proto::token::{
-    Binding, IssuanceRecorded, Minted, ProvenCertificate, SenderConstraint, artefact, danger,
+    Binding, IssuanceRecorded, Minted, ProvenCertificate, SenderConstraint, TokenHash, artefact,
+    danger,
 };
-use keybound_proto::verify::{HeaderField, ProofPresented, UnredeemedProof, begin_proof};
+use keybound_proto::verify::UnredeemedProof;
 
 use super::answer::{self, Call, DPOP_NONCE, Refusal};
 use super::authenticate;
 use super::body;
+use super::prove;
 use crate::entrance::Entrance;
-use crate::flow::client::{self, Client};
+use crate::flow::client::{self, Client, GrantType};
 use crate::flow::credentials::Authenticated;
 use crate::flow::form::Form;
+use crate::flow::grant::{Entitlement, Grant, Holder};
 use crate::flow::mint::Minting;
 use crate::flow::token;
 use crate::random;
 use crate::state::{Core, unavailable};
 
-/// The request header of a proof.
-const DPOP: HeaderName = HeaderName::from_static("dpop");
-
 /// A token request of a client that proved who it is.
-struct TokenRequest<'a> {
-    core: &'a Core,
-    call: &'a Call,
+pub(super) struct TokenRequest<'a> {
+    pub(super) core: &'a Core,
+    pub(super) call: &'a Call,
     parts: &'a Parts,
-    form: &'a Form<'a>,
+    pub(super) form: &'a Form<'a>,
     authenticated: &'a Authenticated,
-    now: UnixTime,
+    pub(super) now: UnixTime,
 }
 
 /// Answers a token request.
@@ -73,29 +75,144 @@ async fn issue(core: &Core, call: &Call, request: Request) -> Result<Response<Bo
     granted.map_err(|rejection| Refusal::to(authenticated.client(), rejection))
 }
 
+/// What a grant comes to: what the token says, and what changes with it.
+pub(super) struct Award {
+    pub(super) grant: Grant,
+    /// What is used up.
+    pub(super) grant_use: Option<GrantUse>,
+    pub(super) refresh: Refresh,
+}
+
+/// Whether a refresh token goes with the token.
+pub(super) enum Refresh {
+    /// None.
+    No,
+    /// The first one of a grant that begins with this token.
+    First {
+        grant_id: String,
+        entitlement: Entitlement,
+    },
+    /// The next one of a grant.
+    Next(Box<GrantRecord>),
+}
+
+/// A refresh token that is about to be given.
+struct NewRefresh {
+    text: String,
+    grant: Option<GrantRecord>,
+    recorded: (String, NewRefreshToken),
+}
+
+impl Award {
+    /// A token and nothing else.
+    pub(super) const fn of(grant: Grant) -> Self {
+        Self {
+            grant,
+            grant_use: None,
+            refresh: Refresh::No,
+        }
+    }
+}
+
 impl TokenRequest<'_> {
     async fn grant(&self) -> Result<Response<Body>, Rejection> {
-        let client = self.client();
-        let grant = token::decide(self.form, client, self.core.resources())?;
-        let proof = self.prove()?;
-        let binding = bind(client, proof.as_ref(), self.certificate()?)?;
+        let authorization = self.core.authorization().is_some();
+        match token::grant_type(self.form, self.client(), authorization)? {
+            GrantType::AuthorizationCode => self.redeem_code().await,
+            GrantType::ClientCredentials => {
+                let known = self.core.resources();
+                let grant = token::client_credentials(self.form, self.client(), known)?;
+                let proof = self.prove()?;
+                self.issue(Award::of(grant), proof.as_ref()).await
+            }
+            GrantType::RefreshToken => self.refresh().await,
+        }
+    }
+
+    /// Binds, mints, records and answers: the way of every token.
+    pub(super) async fn issue(
+        &self,
+        award: Award,
+        proof: Option<&UnredeemedProof>,
+    ) -> Result<Response<Body>, Rejection> {
+        let grant = &award.grant;
+        let binding = bind(self.client(), proof, self.certificate()?)?;
+        grant.holder.check(&binding)?;
         let scope = grant.scopes.to_string();
         let token_id = artefact::token_id(&random::bytes()?);
+        let longest = self.now.plus(self.core.config().access_ttl);
         let minting = Minting {
             issuer: self.core.config().url.as_str(),
-            client,
-            grant: &grant,
+            client: self.client(),
+            grant,
             scope: &scope,
             binding: &binding,
             token_id: &token_id,
             issued_at: self.now,
-            expires_at: self.now.plus(self.core.config().access_ttl),
+            expires_at: grant.not_after.map_or(longest, |end| end.min(longest)),
         };
+        if minting.expires_at <= self.now {
+            return Err(Rejection::new(Cause::GrantInvalid).got("a grant that has ended"));
+        }
         let minted = self.core.keys().sign(&minting, self.now)?;
-        let recorded = self.record(&minting, &minted, proof.as_ref()).await?;
+        let refresh = self.refresh_token(award.refresh, &binding)?;
+        let lineage = Lineage {
+            ancestors: grant.delegation.ancestors.clone(),
+            claims: minting.further_claims(),
+            grant_use: award.grant_use,
+            grant: refresh.as_ref().and_then(|refresh| refresh.grant.clone()),
+            refresh: refresh.as_ref().map(|refresh| refresh.recorded.clone()),
+        };
+        let recorded = self.record(&minting, &minted, proof, lineage).await?;
         let text = minted.release(&recorded).ok_or(Cause::StoreUnavailable)?;
         self.log(&minting);
-        Ok(self.answer(&minting, &text))
+        let refresh = refresh.as_ref().map(|refresh| refresh.text.as_str());
+        Ok(self.answer(&minting, &text, refresh))
+    }
+
+    /// Makes the refresh token that goes with the token. It is bound to the same key.
+    fn refresh_token(
+        &self,
+        wanted: Refresh,
+        binding: &Binding,
+    ) -> Result<Option<NewRefresh>, Rejection> {
+        let (grant_id, grant) = match wanted {
+            Refresh::No => return Ok(None),
+            Refresh::Next(grant) => (grant.grant_id, None),
+            Refresh::First {
+                grant_id,
+                entitlement,
+            } => {
+                let entitlement = Entitlement {
+                    holder: Holder::of(binding),
+                    ..entitlement
+                };
+                let grant = GrantRecord {
+                    grant_id: grant_id.clone(),
+                    issuer: self.core.config().url.as_str().to_owned(),
+                    client_id: self.client().id.clone(),
+                    identity: entitlement.identity.clone(),
+                    document: serde_json::to_string(&entitlement)
+                        .map_err(|_| Cause::StoreUnavailable)?,
+                    created_at: self.now,
+                    expires_at: self.now.plus(self.core.config().refresh.ttl),
+                };
+                (grant_id, Some(grant))
+            }
+        };
+        let text = artefact::generate(artefact::Kind::Refresh, &random::bytes()?);
+        let new = NewRefreshToken {
+            hash: TokenHash::of(text.as_bytes()),
+            jkt: match binding {
+                Binding::Constrained(constraint) if constraint.needs_proof() => constraint.jkt(),
+                Binding::Constrained(_) | Binding::Unconstrained(_) => None,
+            },
+        };
+        Ok(Some(NewRefresh {
+            text,
+            grant,
+            recorded: (grant_id, new),
+        }))
     }
 
     /// The certificate of the connection, proven by its handshake and in force; `None` where the
@@ -112,28 +229,15 @@ impl TokenRequest<'_> {
         }
     }
 
-    fn client(&self) -> &Client {
+    pub(super) fn client(&self) -> &Client {
         self.authenticated.client()
     }
 
     /// The proof of the request, verified; `None` where none was sent. A proof
     /// that is sent always counts.
-    fn prove(&self) -> Result<Option<UnredeemedProof>, Rejection> {
-        let proof = authenticate::field(&self.parts.headers, &DPOP);
-        if proof == HeaderField::Absent {
-            return Ok(None);
-        }
-        let presented = ProofPresented {
-            method: Method::POST.as_str(),
-            target: self.core.token_endpoint(Entrance::of(self.parts)),
-            proof,
-        };
-        let key = self.core.nonces();
-        let nonces = NoncePolicy {
-            key: &key,
-            required: self.core.needs_nonce(self.client()),
-        };
-        begin_proof(&self.core.config().profile, &presented, &nonces, self.now).map(Some)
+    pub(super) fn prove(&self) -> Result<Option<UnredeemedProof>, Rejection> {
+        let target = &self.core.endpoints(Entrance::of(self.parts)).token;
+        prove::proof(self.core, self.parts, target, self.client(), self.now)
     }
 
     /// The one write: token, event, spent proof and spent assertion, or nothing.
@@ -142,14 +246,19 @@ impl TokenRequest<'_> {
         minting: &Minting<'_>,
         minted: &Minted,
         proof: Option<&UnredeemedProof>,
+        lineage: Lineage,
     ) -> Result<IssuanceRecorded, Rejection> {
-        let issuance = self.issuance(minting, minted, proof);
+        let issuance = self.issuance(minting, minted, proof, lineage);
         match self.core.store().record_issuance(issuance).await {
             Ok(IssuanceOutcome::Recorded(recorded)) => {
                 self.core.issued_at(minting.issued_at);
                 Ok(recorded)
             }
             Ok(IssuanceOutcome::AssertionReplayed) => Err(Cause::AssertionReplayed.into()),
+            // Somebody was faster. What it means that it was used is found out next time.
+            Ok(IssuanceOutcome::GrantUsed) => Err(Cause::GrantInvalid.into()),
+            // What descends from a revoked grant is no grant any more.
+            Ok(IssuanceOutcome::Locked(Cause::TokenRevoked)) => Err(Cause::GrantInvalid.into()),
             Ok(IssuanceOutcome::Locked(cause)) => Err(cause.into()),
             Ok(IssuanceOutcome::ProofReplayed) => Err(Cause::DpopReplayed.into()),
             Ok(IssuanceOutcome::TooManyProofs) => Err(Cause::ReplayFlood.into()),
@@ -162,13 +271,14 @@ impl TokenRequest<'_> {
         minting: &Minting<'_>,
         minted: &Minted,
         proof: Option<&UnredeemedProof>,
+        lineage: Lineage,
     ) -> Issuance {
         Issuance {
             token_hash: minted.hash(),
             token_id: Some(minted.token_id().to_owned()),
             issuer: minting.issuer.to_owned(),
             client_id: minting.client.id.clone(),
-            identity: minting.client.identity.clone(),
+            identity: minting.grant.identity.clone(),
             jkt: minted.jkt(),
             certificate: minting.binding.certificate(),
             confirmation: minting
@@ -182,6 +292,7 @@ impl TokenRequest<'_> {
             expires_at: minting.expires_at,
             proof: proof.map(|proof| proof.replay_query(self.core.replay_key()).into()),
             assertion: authenticate::assertion_use(self.core, self.authenticated),
+            lineage,
             request_id: Some(self.call.request_id.clone()),
         }
     }
@@ -220,8 +331,8 @@ impl TokenRequest<'_> {
         }
     }
 
-    fn answer(&self, minting: &Minting<'_>, text: &str) -> Response<Body> {
-        let mut response = answer::json(StatusCode::OK, minting.answer(text));
+    fn answer(&self, minting: &Minting<'_>, text: &str, refresh: Option<&str>) -> Response<Body> {
+        let mut response = answer::json(StatusCode::OK, minting.answer(text, refresh));
         let nonce = self.core.offered_nonce(None, Some(self.client()));
         answer::set(&mut response, DPOP_NONCE, nonce);
         response

@@ -6,6 +6,7 @@ mod binding;
 mod certificates;
 mod configuration;
 mod faults;
+mod grants;
 mod introspection;
 mod keys;
 mod leakage;

@@ -61,7 +61,8 @@ proptest! {
 
     #[test]
     fn no_registration_panics(body in proptest::collection::vec(any::<u8>(), 0..300)) {
-        let offer = registration::CertificateOffer { asked_for: true, has_anchors: true };
+        let certificates = registration::CertificateOffer { asked_for: true, has_anchors: true };
+        let offer = registration::Offer { certificates, authorization: true };
         if let Ok(metadata) = registration::judge(&body, &Scopes::default(), ALGORITHMS, offer) {
             prop_assert!(metadata.scopes.is_empty());
         }

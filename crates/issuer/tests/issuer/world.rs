@@ -12,8 +12,8 @@ use keybound_custody::{Signer, SoftwareKey};
 use keybound_issuer::Issuer;
 use keybound_issuer::config::{
     CertificateUse, ClientAuthentication, ClientConfig, ErrorDetail, Exemption, GrantType,
-    IssuerConfig, NonceConfig, RegistrationConfig, RegistrationMode, ResourceConfig, Rotation,
-    SecretDigest, Sight,
+    IssuerConfig, NonceConfig, RefreshConfig, RegistrationConfig, RegistrationMode, ResourceConfig,
+    Rotation, SecretDigest, Sight,
 };
 use keybound_proto::jose::{Algorithm, AlgorithmSet, SigningInput};
 use keybound_proto::time::{Clock, ManualClock};
@@ -32,7 +32,7 @@ pub(crate) const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-
 
 /// Every header an answer of the issuer may have. One that is not here is a bug
 /// of the issuer or a decision somebody has to write down.
-const ALLOWED_HEADERS: [&str; 14] = [
+const ALLOWED_HEADERS: [&str; 16] = [
     "access-control-allow-headers",
     "access-control-allow-methods",
     "access-control-allow-origin",
@@ -43,7 +43,9 @@ const ALLOWED_HEADERS: [&str; 14] = [
     "content-length",
     "content-type",
     "dpop-nonce",
+    "location",
     "pragma",
+    "referrer-policy",
     "retry-after",
     "vary",
     "www-authenticate",
@@ -286,6 +288,8 @@ pub(crate) fn config(client_key: &SoftwareKey) -> IssuerConfig {
         url: HttpUrl::parse(ISSUER).unwrap(),
         node: "issuer-1".to_owned(),
         access_ttl: 300,
+        refresh: RefreshConfig::default(),
+        authorization: None,
         signing_algorithm: Algorithm::Es256,
         rotation: Rotation {
             every: 30 * 86_400,
@@ -338,6 +342,8 @@ fn clients(key: &SoftwareKey) -> Vec<ClientConfig> {
         certificate: CertificateUse::default(),
         nonce: false,
         sight: Sight::Own,
+        redirect_uris: Vec::new(),
+        pushed_only: false,
     };
     let of = |id: &str, text: &str| ClientConfig {
         id: id.to_owned(),

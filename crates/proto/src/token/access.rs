@@ -9,10 +9,11 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
-use super::actor::{self, Actor};
+use super::actor::Actor;
 use super::claims::{
     audience, key_storage, missing, optional_text, optional_time, scope, text_claim, time_claim,
 };
+use super::delegation::Delegation;
 use super::status_list::StatusClaim;
 use super::{ACCESS_TOKEN_TYPE, Confirmation, KeyBinding, TokenHash};
 use crate::binding::BindingMethod;
@@ -243,7 +244,7 @@ impl<'a> UnverifiedToken<'a> {
             workload_key: None,
             proof_header: OnceLock::new(),
             source: TokenSource::Signature,
-            actors: actor::read(claims)?,
+            delegation: Delegation::read(claims)?,
             key_storage: key_storage(claims)?,
             status: StatusClaim::read(claims),
         })
@@ -276,7 +277,7 @@ pub struct AccessToken {
     pub(super) confirmation: Confirmation,
     pub(super) kid: Option<String>,
     pub(super) source: TokenSource,
-    pub(super) actors: Vec<Actor>,
+    pub(super) delegation: Delegation,
     pub(super) key_storage: Option<String>,
     pub(super) status: StatusClaim,
     pub(super) workload_key: Option<Arc<WorkloadKey>>,
@@ -339,7 +340,7 @@ impl AccessToken {
             confirmation,
             kid: claims.kid,
             source: TokenSource::Signature,
-            actors: Vec::new(),
+            delegation: Delegation::default(),
             key_storage: None,
             status: StatusClaim::Absent,
             workload_key,
@@ -469,7 +470,20 @@ impl AccessToken {
     /// where nobody does.
     #[must_use]
     pub fn actors(&self) -> &[Actor] {
-        &self.actors
+        &self.delegation.actors
+    }
+
+    /// Handles of the tokens and grants this one descends from, the root first. Whoever refuses
+    /// one of them refuses this token.
+    #[must_use]
+    pub fn ancestors(&self) -> &[String] {
+        &self.delegation.ancestors
+    }
+
+    /// How the token came about.
+    #[must_use]
+    pub const fn delegation(&self) -> &Delegation {
+        &self.delegation
     }
 
     /// `status`: the place in a status list that says whether the token still counts. Looked up

@@ -114,6 +114,14 @@ pub fn token_id(random: &[u8; 16]) -> String {
     text
 }
 
+/// A grant's handle over 128 random bits: `grt_` and 22 base62 digits.
+#[must_use]
+pub fn grant_id(random: &[u8; 16]) -> String {
+    let mut text = String::from("grt_");
+    push_base62(&mut text, random, 22);
+    text
+}
+
 /// Writes `bytes`, read as one big-endian number, in exactly `digits` base62 digits.
 /// Enough digits for the number are the caller's constant; more significant ones are cut.
 fn push_base62(text: &mut String, bytes: &[u8], digits: usize) {

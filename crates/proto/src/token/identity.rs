@@ -75,7 +75,7 @@ pub fn signing_input(
         .raw("cnf", &confirmation(possession))
         .unsigned("iat", request.now.as_secs())
         .unsigned("exp", expires_at.as_secs());
-    let claims = match act(token.actors()) {
+    let claims = match actor::chain(token.actors()) {
         Some(act) => claims.raw("act", &act),
         None => claims,
     };
@@ -84,19 +84,6 @@ pub fn signing_input(
         None => claims,
     };
     (SigningInput::new(&header, &claims.finish()), expires_at)
-}
-
-/// `act`, nested as RFC 8693 section 4.1 has it: the current actor outside.
-fn act(actors: &[Actor]) -> Option<String> {
-    actors.iter().rev().fold(None, |before, actor| {
-        let act = ObjectText::new()
-            .string("sub", &actor.subject)
-            .optional_string("iss", actor.issuer.as_deref());
-        Some(match before {
-            Some(before) => act.raw("act", &before).finish(),
-            None => act.finish(),
-        })
-    })
 }
 
 /// What was proven: the key, the certificate, or both.

@@ -22,7 +22,8 @@ use super::claims::{
 };
 use super::status_list::StatusClaim;
 use super::{
-    AccessToken, Confirmation, IssuerRules, KeyBinding, MAX_TIME, TokenHash, actor, artefact,
+    AccessToken, Confirmation, IssuerRules, KeyBinding, MAX_TIME, TokenHash, artefact,
+    delegation::Delegation,
 };
 use crate::cause::Cause;
 use crate::jose::{Algorithm, Jws, JwsError, PublicKey};
@@ -181,7 +182,7 @@ impl ActiveRules<'_> {
             confirmation,
             kid: None,
             source: TokenSource::Introspection,
-            actors: actor::read(answer)?,
+            delegation: Delegation::read(answer)?,
             key_storage: key_storage(answer)?,
             status: StatusClaim::read(answer),
             workload_key: None,

@@ -11,7 +11,7 @@
 
 use std::fmt;
 
-use super::{ACCESS_TOKEN_TYPE, RENEWAL, Renewal, SpiffeRenewal, TokenHash};
+use super::{ACCESS_TOKEN_TYPE, Delegation, RENEWAL, Renewal, SpiffeRenewal, TokenHash};
 use crate::certificate::{CertificateInForce, CertificateThumbprint, PeerCertificate};
 use crate::jose::{Algorithm, Jkt, SigningInput};
 use crate::json_text::ObjectText;
@@ -36,6 +36,8 @@ pub struct AccessTokenClaims<'a> {
     pub issued_at: UnixTime,
     /// `exp`.
     pub expires_at: UnixTime,
+    /// Actors and ancestors.
+    pub delegation: &'a Delegation,
 }
 
 /// Whom a token is bound to.
@@ -430,6 +432,7 @@ fn claims_text(claims: &AccessTokenClaims<'_>, binding: &Binding) -> String {
         .unsigned("iat", claims.issued_at.as_secs())
         .unsigned("nbf", claims.issued_at.as_secs())
         .unsigned("exp", claims.expires_at.as_secs());
+    let text = claims.delegation.write(text);
     match binding.confirmation() {
         Some(cnf) => text.raw("cnf", &cnf).finish(),
         None => text.finish(),

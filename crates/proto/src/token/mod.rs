@@ -11,6 +11,7 @@ pub mod artefact;
 pub mod assertion;
 mod claims;
 mod confirmation;
+mod delegation;
 mod form;
 mod hash;
 pub mod identity;
@@ -26,6 +27,7 @@ pub(crate) use self::access::{ForThisResource, ValidNow, WorkloadClaims, Workloa
 pub use self::actor::{Actor, MAX_ACTORS};
 pub use self::claims::KEY_STORAGE;
 pub use self::confirmation::{CertificateBinding, Confirmation, KeyBinding};
+pub use self::delegation::{ANCESTORS, Delegation, MAX_ANCESTORS};
 pub use self::form::{OpaqueToken, PresentedToken};
 pub use self::hash::TokenHash;
 pub(crate) use self::mint::ProvenKey;

@@ -5,12 +5,12 @@ use std::fmt;
 use super::Profile;
 use super::presented::{HeaderField, proof_text};
 use super::replay::{ReplayHashKey, ReplayQuery};
-use crate::dpop::proof::ProofRules;
+use crate::dpop::proof::{Ath, ProofRules};
 use crate::dpop::{NoncePolicy, Proof, ProofWindow};
 use crate::jose::{Jkt, SignatureValid};
 use crate::rejection::Rejection;
 use crate::time::UnixTime;
-use crate::token::{ProvenKey, SenderConstraint};
+use crate::token::{ProvenKey, SenderConstraint, TokenHash};
 use crate::uri::Htu;
 
 /// What a request to an authorization server presents.
@@ -35,11 +35,13 @@ pub struct UnredeemedProof {
     iat: UnixTime,
     window: ProofWindow,
     recent_nonce: bool,
+    ath: Ath,
     _signature: SignatureValid,
 }
 
-/// Checks form, claims and signature of a proof that carries no `ath`
-/// (RFC 9449 section 4.3, steps 1 to 11).
+/// Checks form, claims and signature of a proof (RFC 9449 section 4.3, steps 1 to 11). An `ath`
+/// is read, not judged: at most endpoints of an authorization server it means nothing, and where
+/// it does [`UnredeemedProof::shows_possession_of`] asks for it.
 ///
 /// # Errors
 /// A [`Rejection`] with a `dpop.*` cause; `dpop.absent` if there is no proof at all.
@@ -67,6 +69,7 @@ pub fn begin_proof(
         iat: proof.iat,
         window: profile.window,
         recent_nonce: proof.nonce.is_some(),
+        ath: proof.ath,
         jti: proof.jti,
         _signature: signature,
     })
@@ -77,6 +80,13 @@ impl UnredeemedProof {
     #[must_use]
     pub const fn jkt(&self) -> Jkt {
         self.jkt
+    }
+
+    /// Whether the proof was made for the token with this hash, by the key the token is bound to:
+    /// `ath` names it and the keys are the same (RFC 9449 section 4.3, step 12).
+    #[must_use]
+    pub fn shows_possession_of(&self, token: TokenHash, bound_to: Jkt) -> bool {
+        self.ath == Ath::Hash(token) && self.jkt == bound_to
     }
 
     /// The witness needed to mint a bound token.

@@ -92,6 +92,8 @@ pub(crate) enum RegistrationModeName {
     reason = "the registered names of the methods, as the file has them"
 )]
 pub(crate) enum ClientAuth {
+    /// It does not: a public client, whose tokens are bound to its key all the same.
+    None,
     /// A signed assertion (RFC 7523).
     PrivateKeyJwt,
     /// A secret in the `Authorization` header (RFC 6749 section 2.3.1).
@@ -133,8 +135,12 @@ pub(crate) enum CertificateBindingName {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Grant {
+    /// RFC 6749 section 4.1.
+    AuthorizationCode,
     /// RFC 6749 section 4.4.
     ClientCredentials,
+    /// RFC 6749 section 6.
+    RefreshToken,
 }
 
 /// How a caller of a route may show possession.

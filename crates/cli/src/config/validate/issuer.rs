@@ -10,7 +10,7 @@ use keybound_issuer::config::{
 use keybound_proto::jose::Algorithm;
 
 use super::checker::Checker;
-use super::{client_certificate, front};
+use super::{authorization, client_certificate, front};
 use crate::config::model::{
     ClientAuth, ClientCertificatesName, ClientSection, Grant, IssuerSection, RegistrationModeName,
     RegistrationSection, SigningAlg,
@@ -42,6 +42,8 @@ pub(super) fn check(checker: &mut Checker<'_>, section: &IssuerSection) -> Optio
         30..=3_600,
     );
     let profile = checker.profile("issuer.proof", &section.proof);
+    let refresh = authorization::refresh(checker, &section.tokens);
+    let authorization = authorization::check(checker, section);
     let rotation = rotation(checker, section);
     let nonce = nonce(checker, section);
     let registration = registration(checker, &section.registration);
@@ -59,6 +61,8 @@ pub(super) fn check(checker: &mut Checker<'_>, section: &IssuerSection) -> Optio
                 SigningAlg::Es256 => Algorithm::Es256,
                 SigningAlg::EdDsa => Algorithm::EdDsa,
             },
+            refresh: refresh?,
+            authorization: authorization?,
             rotation: rotation?,
             clients: clients?,
             resources: resources?,
@@ -304,12 +308,16 @@ fn client(checker: &mut Checker<'_>, key: &str, section: &ClientSection) -> Opti
         certificate: certificate?,
         nonce: section.nonce,
         sight: sight(&section.introspects),
+        redirect_uris: section.redirect_uris.clone(),
+        pushed_only: section.require_pushed_authorization_requests,
     })
 }
 
 const fn grant(name: Grant) -> GrantType {
     match name {
+        Grant::AuthorizationCode => GrantType::AuthorizationCode,
         Grant::ClientCredentials => GrantType::ClientCredentials,
+        Grant::RefreshToken => GrantType::RefreshToken,
     }
 }
 
@@ -350,6 +358,13 @@ fn authentication(
             Some(ClientAuthentication::ClientSecretBasic(SecretDigest::of(
                 secret.as_bytes(),
             )))
+        }
+        (ClientAuth::None, None, None) => Some(ClientAuthentication::Public),
+        (ClientAuth::None, ..) => {
+            let message =
+                format!("`{key}` does not authenticate, and takes no `jwks` and no `secret_file`");
+            checker.problem(&format!("{key}.auth"), message, None);
+            None
         }
         (ClientAuth::PrivateKeyJwt, ..) => {
             let message = format!(

@@ -4,6 +4,7 @@
 //! Reads the files the configuration names (keys, secrets, key sets), because
 //! a file that cannot be read is a problem like any other. Asks no network.
 
+mod authorization;
 mod checker;
 mod client_certificate;
 mod front;

@@ -50,8 +50,8 @@ async fn an_assertion_authenticates_once() {
     ));
     assert_unknown(&store, 2).await;
     // Nor at another endpoint, and what was spent there gives no token.
-    let spend = |number| store.consume_assertion(once(number));
-    assert_eq!(spend(1 << 64).await.unwrap(), SpendOutcome::Replayed);
+    let spend = |number| store.spend(vec![once(number)], None);
+    assert_eq!(spend(1 << 64).await.unwrap(), SpendOutcome::Replayed(0));
     assert_eq!(spend(3 << 64).await.unwrap(), SpendOutcome::Spent);
     assert!(matches!(
         outcome(&store, issuance(3)).await,
@@ -243,7 +243,7 @@ async fn spent_values_are_spent_after_a_restart() {
     let file = directory.path().join("a.db");
     let store = open(&file);
     record(&store, 1).await;
-    store.consume_assertion(once(9)).await.unwrap();
+    store.spend(vec![once(9)], None).await.unwrap();
     drop(store);
     let store = open(&file);
     let proof = Issuance {
@@ -263,8 +263,8 @@ async fn spent_values_are_spent_after_a_restart() {
         IssuanceOutcome::AssertionReplayed
     ));
     assert_eq!(
-        store.consume_assertion(once(9)).await.unwrap(),
-        SpendOutcome::Replayed
+        store.spend(vec![once(9)], None).await.unwrap(),
+        SpendOutcome::Replayed(0)
     );
     assert_eq!(store.last_issued_at(), at(NOW));
 }

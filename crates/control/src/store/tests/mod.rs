@@ -9,7 +9,7 @@ use keybound_proto::time::{ManualClock, UnixTime};
 use keybound_proto::token::TokenHash;
 use zeroize::Zeroizing;
 
-use super::issuance::{Issuance, IssuanceOutcome};
+use super::issuance::{Issuance, IssuanceOutcome, Lineage};
 use super::uses::OneTimeUse;
 use super::{Store, StoreOptions};
 
@@ -100,6 +100,7 @@ pub(crate) fn issuance(number: u64) -> Issuance {
         expires_at: at(NOW + 300),
         proof: Some(once(u128::from(number))),
         assertion: Some(once(u128::from(number) << 64)),
+        lineage: Lineage::default(),
         request_id: Some(format!("req-{number}")),
     }
 }
