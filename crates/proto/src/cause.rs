@@ -383,8 +383,6 @@ causes! {
         "make a fresh assertion, with a new `jti`, for every request";
     AssertionSignature "assertion.signature", "RFC 7523 section 3", "the client assertion does not verify with the client's registered keys",
         "sign with the registered key, or register the new one";
-    AuthorizationDenied "authorization.denied", "RFC 6749 section 4.1.2.1", "the person refused, or may not allow what is asked",
-        "ask the person, or ask for less";
     AuthorizationDetails "authorization.details", "RFC 9396 section 5", "the authorization details are malformed, unknown or exceed what was allowed",
         "send an array of objects of the types in `authorization_details_types_supported`";
     AuthorizationKey "authorization.dpop_jkt", "RFC 9449 section 10.1", "`dpop_jkt` is not the thumbprint of the key that signed the proof",

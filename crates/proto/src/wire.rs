@@ -99,7 +99,6 @@ pub fn status_and_error(cause: Cause, role: Role) -> (u16, &'static str) {
 enum Kind {
     /// No credentials: a challenge without an error (RFC 6750 section 3.1).
     Challenge,
-    AccessDenied,
     GrantNotSupported,
     InsufficientScope,
     InvalidAuthorizationDetails,
@@ -310,7 +309,6 @@ fn kind(cause: Cause, role: Role) -> Kind {
             Kind::InvalidRequest
         }
         Cause::ClientGrantRefused => Kind::Unauthorized,
-        Cause::AuthorizationDenied => Kind::AccessDenied,
         Cause::AuthorizationDetails => Kind::InvalidAuthorizationDetails,
         Cause::AuthorizationKey => Kind::InvalidProof,
         Cause::AuthorizationRedirect => Kind::InvalidRequest,
@@ -349,7 +347,6 @@ impl Kind {
         let resource_server = matches!(role, Role::ResourceServer);
         match self {
             Self::Challenge => (401, "unauthorized"),
-            Self::AccessDenied => (400, "access_denied"),
             Self::GrantNotSupported => (400, "unsupported_grant_type"),
             Self::InsufficientScope => (403, "insufficient_scope"),
             Self::InvalidAuthorizationDetails => (400, "invalid_authorization_details"),
@@ -381,7 +378,6 @@ impl Kind {
     const fn text(self) -> &'static str {
         match self {
             Self::Challenge => "a bound access token and proof of its key are required",
-            Self::AccessDenied => "the request was denied",
             Self::GrantNotSupported => "the grant type is not supported",
             Self::InsufficientScope => "the access token lacks a scope",
             Self::InvalidAuthorizationDetails => "the authorization details are not acceptable",
@@ -416,8 +412,7 @@ impl Kind {
     const fn retry_after(self) -> Option<u32> {
         match self {
             Self::TooMany | Self::Unavailable => Some(1),
-            Self::AccessDenied
-            | Self::Challenge
+            Self::Challenge
             | Self::GrantNotSupported
             | Self::InsufficientScope
             | Self::InvalidAuthorizationDetails

@@ -91,14 +91,17 @@ impl FormRequest {
         self
     }
 
+    /// The parameters as a form, or as a query.
+    #[must_use]
+    pub fn encoded(&self) -> String {
+        let pairs = self.parameters.iter();
+        let pairs = pairs.map(|(name, value)| format!("{}={}", encode(name), encode(value)));
+        pairs.collect::<Vec<_>>().join("&")
+    }
+
     /// Sends the form to a path of the server at `origin`.
     pub async fn send(&self, origin: &str, path: &str) -> Answer {
-        let body = self
-            .parameters
-            .iter()
-            .map(|(name, value)| format!("{}={}", encode(name), encode(value)))
-            .collect::<Vec<_>>()
-            .join("&");
+        let body = self.encoded();
         let mut headers = vec![("content-type", "application/x-www-form-urlencoded")];
         headers.extend(
             self.headers

@@ -375,10 +375,12 @@ fn grants(
 /// The redirect URIs, which whoever uses codes needs and nobody else has.
 fn redirect_uris(request: &Object<'_>, grants: &[GrantType]) -> Result<Vec<String>, Rejection> {
     const MEMBER: &str = "redirect_uris";
-    let uris = request
-        .strings(MEMBER)
-        .map_err(|_| refuse(MEMBER, "an array of strings"))?
-        .unwrap_or_default();
+    let not_strings = || refuse(MEMBER, "an array of strings");
+    let uris = match request.get(MEMBER) {
+        None | Some(Value::Array(_)) => request.strings(MEMBER).map_err(|_| not_strings())?,
+        Some(_) => return Err(not_strings()),
+    };
+    let uris = uris.unwrap_or_default();
     let wanted = grants.contains(&GrantType::AuthorizationCode);
     if wanted == uris.is_empty() || uris.len() > MAX_REDIRECT_URIS {
         return Err(refuse(MEMBER, "1 to 8, for the grant authorization_code"));

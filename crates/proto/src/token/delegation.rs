@@ -82,9 +82,11 @@ fn ancestors(claims: &Object<'_>) -> Result<Vec<String>, Rejection> {
         Some(Value::Array(handles)) if handles.len() <= MAX_ANCESTORS => handles,
         Some(_) => return Err(missing(ANCESTORS)),
     };
-    let read = |value: &Value<'_>| match value {
-        Value::String(handle) if !handle.is_empty() => Some(handle.as_ref().to_owned()),
-        _ => None,
+    let read = |value: &Value<'_>| {
+        let Value::String(handle) = value else {
+            return None;
+        };
+        (!handle.is_empty()).then(|| handle.as_ref().to_owned())
     };
     let read: Option<Vec<String>> = handles.iter().map(read).collect();
     read.ok_or_else(|| missing(ANCESTORS))

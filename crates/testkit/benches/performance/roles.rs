@@ -161,6 +161,8 @@ async fn issuer(jwks: &str, algorithm: &str) {
     let config = IssuerConfig {
         url: HttpUrl::parse(ISSUER).expect("a URL"),
         node: "bench".to_owned(),
+        refresh: keybound_issuer::config::RefreshConfig::default(),
+        authorization: None,
         access_ttl: 300,
         signing_algorithm: Algorithm::from_name(algorithm).expect("an algorithm"),
         rotation: Rotation {
@@ -179,6 +181,8 @@ async fn issuer(jwks: &str, algorithm: &str) {
             unconstrained: None,
             certificate: keybound_issuer::config::CertificateUse::default(),
             nonce: false,
+            redirect_uris: Vec::new(),
+            pushed_only: false,
             sight: Sight::Own,
         }],
         resources: vec![ResourceConfig {

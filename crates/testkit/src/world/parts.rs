@@ -26,9 +26,9 @@ use keybound_holder::{
 };
 use keybound_issuer::Issuer;
 use keybound_issuer::config::{
-    CertificatesConfig, ClientAuthentication, ClientConfig, ErrorDetail, Exemption, GrantType,
-    IssuerConfig, NonceConfig, RegistrationConfig, RegistrationMode, ResourceConfig, Rotation,
-    SecretDigest, Sight,
+    Approval, AuthorizationConfig, CertificatesConfig, ClientAuthentication, ClientConfig,
+    ErrorDetail, Exemption, GrantType, IssuerConfig, NonceConfig, RefreshConfig,
+    RegistrationConfig, RegistrationMode, ResourceConfig, Rotation, SecretDigest, Sight,
 };
 use keybound_proto::jose::{Algorithm, AlgorithmSet, Signer};
 use keybound_proto::time::{Clock, ManualClock};
@@ -201,6 +201,18 @@ fn client(id: &str, scopes: Vec<String>, resource: &str) -> ClientConfig {
         certificate: keybound_issuer::config::CertificateUse::default(),
         nonce: false,
         sight: Sight::Own,
+        redirect_uris: Vec::new(),
+        pushed_only: false,
+    }
+}
+
+/// A public client that acts for a person.
+fn app(id: &str, scopes: Vec<String>, resource: &str) -> ClientConfig {
+    ClientConfig {
+        authentication: ClientAuthentication::Public,
+        grants: vec![GrantType::AuthorizationCode, GrantType::RefreshToken],
+        redirect_uris: vec!["http://127.0.0.1/callback".to_owned()],
+        ..client(id, scopes, resource)
     }
 }
 
@@ -238,6 +250,15 @@ fn issuer_config(setting: &Setting<'_>, secret_client: &(String, String)) -> Iss
         url: url(setting.issuer),
         node: "issuer-1".to_owned(),
         access_ttl: 300,
+        refresh: RefreshConfig::default(),
+        authorization: Some(AuthorizationConfig {
+            code_ttl: 60,
+            request_ttl: 90,
+            pushed_only: false,
+            approval: Approval::Automatic {
+                identity: "person".to_owned(),
+            },
+        }),
         signing_algorithm: Algorithm::EdDsa,
         rotation: Rotation {
             every: 86_400 * 30,
@@ -251,6 +272,7 @@ fn issuer_config(setting: &Setting<'_>, secret_client: &(String, String)) -> Iss
             with_secret,
             exempt,
             no_grant,
+            app("app", scopes(), &api),
         ]
         .into_iter()
         .chain(with_certificates.then_some(certificate_bound))

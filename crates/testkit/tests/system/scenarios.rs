@@ -31,6 +31,7 @@ struct Play {
     world: World,
     token: Option<String>,
     nonce: Option<String>,
+    saved: Vec<(String, String)>,
     place: String,
 }
 
@@ -53,6 +54,7 @@ impl Play {
             world: World::with(options).await,
             token: None,
             nonce: None,
+            saved: Vec::new(),
             place: String::new(),
         }
     }
@@ -69,6 +71,10 @@ impl Play {
         } else if step["token_request"].is_object() {
             let answer = self.token_request(&step["token_request"]).await;
             self.judge(&answer, expect);
+        } else if step["issuer"].is_object() {
+            let answer = self.issuer(&step["issuer"]).await;
+            self.judge(&answer, expect);
+            self.save(&answer, &step["save"]);
         } else if step["register"].is_object() {
             let answer = self.register(&step["register"]).await;
             self.judge(&answer, expect);
@@ -88,7 +94,8 @@ impl Play {
 
     #[track_caller]
     fn judge(&self, answer: &Answer, expect: &str) {
-        let got = if answer.status.is_success() {
+        let redirected = answer.status.is_redirection();
+        let got = if answer.status.is_success() || redirected {
             "ok".to_owned()
         } else {
             answer.cause()
@@ -198,6 +205,53 @@ impl Play {
             form = form.header("dpop", proof.sign(&agent.proof_key));
         }
         form.send(&self.world.issuer, "/token").await
+    }
+
+    /// A request to any endpoint of the issuer, by the client `app` and with a proof by the named
+    /// key unless there is to be none.
+    async fn issuer(&self, request: &Value) -> Answer {
+        let path = request["path"].as_str().expect("a path");
+        let mut form = FormRequest::default();
+        for (name, value) in request["form"].as_object().expect("a form") {
+            let value = self.filled(value.as_str().expect("a string"));
+            form.parameters.push((name.clone(), value));
+        }
+        if let Some(key) = request["key"].as_str() {
+            let agent = Agent::new(key);
+            let url = format!("{}{path}", self.world.issuer);
+            let proof = ProofDraft::new(&agent.proof_key, "POST", &url, self.world.now());
+            form = form.header("dpop", proof.sign(&agent.proof_key));
+        }
+        if request["method"] == "GET" {
+            let target = format!("{path}?{}", form.encoded());
+            return send(&self.world.issuer, "GET", &target, &[], b"").await;
+        }
+        form.send(&self.world.issuer, path).await
+    }
+
+    fn filled(&self, text: &str) -> String {
+        let text = text
+            .replace("{gateway}", &self.world.gateway)
+            .replace("{jkt}", &self.world.agent.jkt());
+        self.saved.iter().fold(text, |text, (name, value)| {
+            text.replace(&format!("{{{name}}}"), value)
+        })
+    }
+
+    /// Keeps what later steps need: a member of the answer's JSON, or a parameter of where it
+    /// redirects to.
+    fn save(&mut self, answer: &Answer, wanted: &Value) {
+        for (name, from) in wanted.as_object().into_iter().flatten() {
+            let from = from.as_str().expect("a name");
+            let location = answer.header("location").unwrap_or_default();
+            let parameter = location.split(['?', '&']).find_map(|pair| {
+                let (known, value) = pair.split_once('=')?;
+                (known == from).then(|| value.to_owned())
+            });
+            let value = parameter.or_else(|| answer.json()[from].as_str().map(str::to_owned));
+            let value = value.unwrap_or_else(|| panic!("{}: no {from}: {answer:?}", self.place));
+            self.saved.push((name.clone(), value));
+        }
     }
 
     async fn register(&self, request: &Value) -> Answer {

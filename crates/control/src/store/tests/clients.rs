@@ -14,6 +14,7 @@ fn client(id: &str, source: ClientSource) -> ClientRecord {
         resources: vec!["https://api.example.com/".to_owned()],
         dpop_bound: true,
         certificate_bound: false,
+        redirect_uris: Vec::new(),
         source,
         created_at: NOW,
     }

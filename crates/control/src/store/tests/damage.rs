@@ -96,7 +96,7 @@ async fn f_24_a_newer_schema_is_refused() {
         StoreError::NewerSchema {
             file,
             found: 99,
-            supported: 2
+            supported: 3
         }
     );
 }
