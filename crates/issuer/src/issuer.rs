@@ -20,6 +20,7 @@ use zeroize::Zeroizing;
 use crate::clients::Clients;
 use crate::config::{IssuerConfig, RegistrationMode};
 use crate::entrance::Entrance;
+use crate::flow::client::{Client, Credential};
 use crate::flow::metadata::{self, Facts, path};
 use crate::flow::scope::Scopes;
 use crate::http;
@@ -234,8 +235,15 @@ fn document(config: &IssuerConfig, settings: &Settings) -> String {
         registration: !matches!(config.registration.mode, RegistrationMode::Closed),
         certificates: config.certificates.as_ref(),
         authorization: config.authorization.as_ref(),
-        public_clients: config.authorization.is_some(),
+        public_clients: has_public_clients(config, settings),
     })
+}
+
+/// Whether there are public clients, or may be some day.
+fn has_public_clients(config: &IssuerConfig, settings: &Settings) -> bool {
+    let registers = !matches!(config.registration.mode, RegistrationMode::Closed);
+    let is_public = |client: &Client| matches!(client.credential, Credential::Public);
+    config.authorization.is_some() && (registers || settings.clients.iter().any(is_public))
 }
 
 /// When a token was last issued, by the recent events.

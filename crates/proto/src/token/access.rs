@@ -460,7 +460,7 @@ impl AccessToken {
         }
     }
 
-    /// Where the bound key is kept, if the issuer said so ([`KEY_STORAGE`]).
+    /// Where the bound key is kept, if the issuer said so ([`KEY_STORAGE`](super::KEY_STORAGE)).
     #[must_use]
     pub fn key_storage(&self) -> Option<&str> {
         self.key_storage.as_deref()
