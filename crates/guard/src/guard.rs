@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use arc_swap::ArcSwap;
 use futures_util::future::join_all;
 use keybound_proto::Rejection;
+use keybound_proto::binding::BindingMethods;
 use keybound_proto::cause::Cause;
 use keybound_proto::dpop::{NonceKey, NonceRole};
 use keybound_proto::event::{Event, EventKind};
@@ -72,6 +73,7 @@ struct Issuer {
     keys: Arc<IssuerKeys>,
     /// The audience of its tokens on routes without one for it.
     audience: Option<String>,
+    methods: BindingMethods,
     introspector: Option<Arc<Introspector>>,
     status: Option<StatusLists>,
 }
@@ -476,7 +478,7 @@ impl Issuer {
             scope_claim: config.scope_claim.clone(),
             ..IssuerRules::new(config.url.as_str(), config.algorithms)
         };
-        let audience = config.audience.clone();
+        let (audience, methods) = (config.audience.clone(), config.methods);
         let (fetcher, clock) = (shared.fetcher.clone(), Arc::clone(&shared.clock));
         let keys = IssuerKeys::new(config.clone(), fetcher, clock);
         let introspector = Introspector::new((place, &config), &rules, &keys, shared);
@@ -487,6 +489,7 @@ impl Issuer {
             rules,
             keys,
             audience,
+            methods,
             introspector,
             status,
         }

@@ -81,6 +81,12 @@ impl BindingMethods {
         self.0 & method.bit() != 0
     }
 
+    /// The methods that are in both sets.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
     /// The methods of the set.
     pub fn iter(self) -> impl Iterator<Item = BindingMethod> {
         BindingMethod::ALL

@@ -151,6 +151,9 @@ impl Server {
             proof: field("dpop"),
             message: Message {
                 certificate: certificate.as_ref(),
+                certificate_hash: vector["certificate_hash"]
+                    .as_str()
+                    .map(|text| text.parse().unwrap()),
                 has_content: request["body"].is_string(),
                 ..Message::default()
             },

@@ -186,6 +186,7 @@ async fn guard(
         path_and_query: "/approvals",
         headers: &headers,
         certificate: Some(certificate),
+        certificate_hash: None,
     };
     let facts = RequestFacts::default();
     route.identities = vec![IdentityRule::parse(&format!("{domain}/somebody/else"))?];

@@ -425,6 +425,10 @@ pub(crate) struct GatewayIssuerSection {
     /// Signature algorithms accepted from it.
     #[serde(default = "token_algorithms")]
     pub algorithms: Vec<TokenAlg>,
+    /// How its tokens may be bound, among what a route takes. By default every
+    /// one of the route.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub binding_methods: Vec<RouteBinding>,
     /// The `aud` of its tokens, where it is not the gateway's `resource`. Routes
     /// with a `resource` of their own want that one all the same.
     #[serde(default, skip_serializing_if = "Option::is_none")]

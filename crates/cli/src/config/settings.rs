@@ -170,6 +170,8 @@ pub(crate) struct GatewayIssuerSettings {
     pub(crate) url: HttpUrl,
     /// Signature algorithms accepted from it.
     pub(crate) algorithms: AlgorithmSet,
+    /// How its tokens may be bound, among what a route takes.
+    pub(crate) binding_methods: BindingMethods,
     /// The audience of its tokens, where it is not the gateway's.
     pub(crate) audience: Option<String>,
     /// Its keys, where they are given.

@@ -138,6 +138,7 @@ fn issuer_config(settings: &GatewayIssuerSettings) -> IssuerConfig {
         missing_subject: lacks(OptionalClaim::Sub),
     };
     config.audience.clone_from(&settings.audience);
+    config.methods = settings.binding_methods;
     config.jwks.clone_from(&settings.jwks);
     config.scope_claim = settings.scope_claim.clone().into();
     config.status.clone_from(&settings.status);

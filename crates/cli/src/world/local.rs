@@ -316,6 +316,7 @@ fn gateway(
         issuers: vec![GatewayIssuerSettings {
             url: url(&addresses.issuer_url())?,
             algorithms: AlgorithmSet::TOKEN_DEFAULT,
+            binding_methods: BindingMethods::ALL,
             audience: None,
             jwks: None,
             scope_claim: "scope".to_owned(),

@@ -83,6 +83,7 @@ impl Gate {
         let uri = original.map_or(&head.uri, |OriginalUri(uri)| uri);
         let presented = HttpRequest {
             certificate: head.extensions.get(),
+            certificate_hash: head.extensions.get().copied(),
             // No route of the admin API asks for content that is covered.
             has_content: true,
             method: &head.method,

@@ -266,6 +266,7 @@ impl Inner {
             proof: field("dpop"),
             message: Message {
                 certificate: head.extensions.get(),
+                certificate_hash: head.extensions.get().copied(),
                 origin: Some(&self.url),
                 request_target: target_of(&head.uri),
                 fields: &Fields(&head.headers),

@@ -2,6 +2,7 @@
 //! set, listeners and gateway between them. Test names begin with the id of the attack or
 //! fault they are about.
 
+mod certificate_hash;
 mod client;
 mod drain;
 mod faults;

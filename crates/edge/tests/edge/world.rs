@@ -155,6 +155,17 @@ impl World {
     }
 
     pub(crate) fn token_for(&self, audience: &str, seconds: u64) -> String {
+        let jkt = self.holder.public_key().thumbprint().to_string();
+        self.token_bound(audience, seconds, serde_json::json!({"jkt": jkt}))
+    }
+
+    /// As [`World::token_for`], with what the token is bound to.
+    pub(crate) fn token_bound(
+        &self,
+        audience: &str,
+        seconds: u64,
+        cnf: serde_json::Value,
+    ) -> String {
         let header = serde_json::json!({"typ": "at+jwt", "alg": "ES256", "kid": "kb-test"});
         let number = self.proofs.fetch_add(1, Ordering::Relaxed);
         let claims = serde_json::json!({
@@ -166,7 +177,7 @@ impl World {
             "jti": format!("tok_{number}"),
             "iat": self.clock.now().as_secs(),
             "exp": self.clock.now().as_secs() + seconds,
-            "cnf": {"jkt": self.holder.public_key().thumbprint().to_string()},
+            "cnf": cnf,
         });
         let input = SigningInput::new(&header.to_string(), &claims.to_string());
         input.sign(&self.issuer).expect("signed")

@@ -172,7 +172,7 @@ impl Inner {
             issuers: route.issuers.as_deref(),
             scopes,
             nonce_clients: route.nonce.clients(),
-            methods: route.methods,
+            methods: self.methods_of(&token, route),
             cover_content: route.cover_content,
         };
         unkeyed.with_token(token, &requirements, self.clock.now())

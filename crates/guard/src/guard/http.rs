@@ -5,7 +5,7 @@ use std::fmt;
 use ::http::header::{AUTHORIZATION, HeaderMap, HeaderName};
 use keybound_proto::Rejection;
 use keybound_proto::cause::Cause;
-use keybound_proto::certificate::PeerCertificate;
+use keybound_proto::certificate::{CertificateThumbprint, PeerCertificate};
 use keybound_proto::fields::FieldLines;
 use keybound_proto::uri::request_target::{self, AmbiguousTarget};
 use keybound_proto::uri::{Htu, Origin, UriError};
@@ -31,6 +31,8 @@ pub struct HttpRequest<'a> {
     pub has_content: bool,
     /// The client certificate of the connection, if it has one.
     pub certificate: Option<&'a PeerCertificate>,
+    /// Its hash, where a trusted terminator handed on nothing else.
+    pub certificate_hash: Option<CertificateThumbprint>,
 }
 
 /// Header fields as the `http` crate keeps them, as verification reads them.
@@ -84,6 +86,7 @@ impl Guard {
             proof: field(&DPOP),
             message: Message {
                 certificate: request.certificate,
+                certificate_hash: request.certificate_hash,
                 origin: Some(origin),
                 request_target: request.path_and_query,
                 fields: &Fields(request.headers),

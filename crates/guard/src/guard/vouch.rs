@@ -9,6 +9,7 @@
 use std::sync::Arc;
 
 use keybound_proto::Rejection;
+use keybound_proto::binding::BindingMethods;
 use keybound_proto::cause::Cause;
 use keybound_proto::token::{AccessToken, OpaqueToken, PresentedToken, TokenHash, UnverifiedToken};
 
@@ -45,6 +46,13 @@ impl Inner {
     pub(super) fn audience_of<'r>(&'r self, token: &AccessToken, route: &'r Route) -> &'r str {
         let issuer = self.issuer(token.issuer());
         route.audience_of(issuer.and_then(|issuer| issuer.audience.as_deref()))
+    }
+
+    /// How this token may be bound on this route.
+    pub(super) fn methods_of(&self, token: &AccessToken, route: &Route) -> BindingMethods {
+        let issuer = self.issuer(token.issuer());
+        let methods = issuer.map_or(BindingMethods::ALL, |issuer| issuer.methods);
+        route.methods.and(methods)
     }
 
     /// Has the issuer vouch for a token that was not known, and remembers it.

@@ -18,6 +18,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
 use keybound_proto::Rejection;
+use keybound_proto::binding::BindingMethods;
 use keybound_proto::cause::Cause;
 use keybound_proto::jose::{AlgorithmSet, PublicKey};
 use keybound_proto::time::{Clock, UnixTime};
@@ -53,6 +54,8 @@ pub struct IssuerConfig {
     /// The audience of its tokens on routes that do not name one for it; see
     /// [`Route::audience_of`](crate::Route::audience_of).
     pub audience: Option<String>,
+    /// How its tokens may be bound, among what a route takes.
+    pub methods: BindingMethods,
     /// How it is asked about tokens; `None`: never, and opaque tokens are not its.
     pub introspection: Option<IntrospectionConfig>,
     /// How its status lists are used.
@@ -138,6 +141,7 @@ impl IssuerConfig {
             lenient: Leniency::default(),
             scope_claim: Cow::Borrowed("scope"),
             audience: None,
+            methods: BindingMethods::ALL,
             introspection: None,
             status: StatusConfig::default(),
             fetch_cooldown: 30,

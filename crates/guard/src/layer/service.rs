@@ -89,6 +89,7 @@ impl Shared {
         let peer = peer.map(|ConnectInfo(address)| address.to_string());
         let request = HttpRequest {
             certificate: parts.extensions.get(),
+            certificate_hash: parts.extensions.get().copied(),
             has_content,
             method: &parts.method,
             path_and_query: path_and_query(&parts.uri, &parts.extensions),

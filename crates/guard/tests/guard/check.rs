@@ -413,3 +413,17 @@ async fn fields_of_workloads_mean_nothing_where_no_workload_is_known() {
     request.message.fields = &fields;
     assert!(world.guard.check(&request, &world.route).await.is_ok());
 }
+
+/// SC-092: what says yes has written, and what is written says no.
+#[tokio::test]
+async fn sc_092_the_log_is_asked_and_not_only_there() {
+    let world = World::start().await;
+    let token = world.token();
+    assert_eq!(world.replay_entries(), 0);
+    let proof = world.proof(&token);
+    let verified = world.send(&token, &proof).await.unwrap();
+    assert_eq!(world.replay_entries(), 1);
+    assert_eq!(verified.token().client_id(), Some("client-1"));
+    assert_eq!(world.refused(&token, &proof).await, Cause::DpopReplayed);
+    assert_eq!(world.replay_entries(), 1);
+}

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -41,6 +41,7 @@ struct Shared {
     endpoint: Mutex<Option<String>>,
     status: Mutex<Option<u16>>,
     metadata: AtomicUsize,
+    hangs: AtomicBool,
 }
 
 impl Opaque {
@@ -135,6 +136,9 @@ async fn serve(
         .trim_start_matches("token=")
         .to_owned();
     shared.questions.lock().push((headers, form));
+    if shared.hangs.load(Ordering::SeqCst) {
+        std::future::pending::<()>().await;
+    }
     if let Some(status) = *shared.status.lock() {
         return Response::builder()
             .status(status)
@@ -324,6 +328,31 @@ async fn a_down_endpoint_refuses_and_is_found_again() {
         "nothing of a failure is remembered"
     );
     assert_eq!(issuer.asked("good"), asked + 1);
+}
+
+/// F-17: an endpoint that takes questions and never answers.
+#[tokio::test]
+async fn f_17_an_endpoint_that_hangs_costs_bounded_time_and_holds_up_nobody_else() {
+    let (issuer, world) = world().await;
+    assert_eq!(world.send("good").await, None);
+    issuer.shared.hangs.store(true, Ordering::SeqCst);
+    // From here on only the time limits move the clock.
+    tokio::time::pause();
+    let begin = tokio::time::Instant::now();
+    let unknown = world.send("unknown");
+    tokio::pin!(unknown);
+    tokio::select! {
+        biased;
+        answer = &mut unknown => panic!("answered at once: {answer:?}"),
+        known = world.send("good") => assert_eq!(known, None, "an answer that is known serves on"),
+    }
+    assert_eq!(unknown.await, Some(Cause::IntrospectionUnavailable));
+    assert!(begin.elapsed().as_secs() <= 6, "{:?}", begin.elapsed());
+    tokio::time::resume();
+    issuer.shared.hangs.store(false, Ordering::SeqCst);
+    issuer.issue("late", &world.holder);
+    world.clock.advance_secs(2);
+    assert_eq!(world.send("late").await, None, "found again");
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use keybound_guard::IssuerConfig;
 use keybound_guard::keys::KeySet;
+use keybound_proto::binding::{BindingMethod, BindingMethods};
 use keybound_proto::cause::Cause;
 use keybound_proto::jose::{Algorithm, AlgorithmSet, Signer as _};
 use keybound_proto::token::Leniency;
@@ -211,6 +212,25 @@ async fn an_issuers_own_audience_counts_only_for_it() {
         ..Route::new("own", "https://own.example.com/")
     };
     assert_eq!(world.send_on(&own, &named).await, mismatch);
+}
+
+/// What one issuer must not do, another may.
+#[tokio::test]
+async fn an_issuers_tokens_are_bound_as_it_is_said_to_bind_them() {
+    let (of_a, of_b) = (key(Algorithm::EdDsa), key(Algorithm::EdDsa));
+    let mut a = issuer(A, &[("k1", &of_a)]);
+    a.methods = BindingMethods::of(&[BindingMethod::Mtls]);
+    let mut world = World::new(vec![a, issuer(B, &[("k1", &of_b)])]);
+    let token = |name: &str, signer| sign(&header("k1", "EdDSA"), &claims(name, &world), signer);
+    let (by_a, by_b) = (token(A, &of_a), token(B, &of_b));
+    assert_eq!(world.send(&by_a).await, Some(Cause::TokenMethodRefused));
+    assert_eq!(world.send(&by_b).await, None);
+    // A route's own list is not widened by an issuer's.
+    world.route.methods = BindingMethods::of(&[BindingMethod::HttpSignature]);
+    for refused in [&by_a, &by_b] {
+        let cause = world.send(refused).await;
+        assert_eq!(cause, Some(Cause::TokenMethodRefused));
+    }
 }
 
 #[tokio::test]

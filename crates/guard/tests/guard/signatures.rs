@@ -118,6 +118,7 @@ async fn on(
         headers,
         has_content: false,
         certificate: None,
+        certificate_hash: None,
     };
     let facts = RequestFacts::default();
     world
@@ -281,6 +282,7 @@ async fn with_content(
             fields: &fields,
             has_content: true,
             certificate: None,
+            certificate_hash: None,
         },
     };
     let facts = RequestFacts::default();

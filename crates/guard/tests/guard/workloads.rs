@@ -128,6 +128,7 @@ impl Mesh {
             headers: &map,
             has_content: true,
             certificate,
+            certificate_hash: None,
         };
         let origin = Origin::parse("https://api.example.com").unwrap();
         let facts = RequestFacts::default();

@@ -4,9 +4,11 @@
 use std::sync::Arc;
 
 use futures_util::future::join_all;
+use keybound_proto::cause::Cause;
 
 use crate::gates::{Gate, Gates};
 use crate::servers::{Postgres, Redis, RedisCluster, skipped};
+use crate::support::eventually;
 
 const ROUNDS: usize = 10_000;
 /// Rounds that are under way at the same time.
@@ -130,6 +132,53 @@ async fn refuse_again(gates: &Gates, used: &[String]) {
         });
         for answer in join_all(sent).await {
             assert!(answer.is_err(), "a proof was accepted twice");
+        }
+    }
+}
+
+/// SC-100, with nonces that name the run of the log: an honest client behind a round robin is
+/// challenged when it comes for the first time and when the log is in another run, never twice.
+#[tokio::test]
+async fn sc_100_rotation_and_restart_challenge_nobody_twice() {
+    let Some(mut redis) = Redis::start() else {
+        return skipped("sc_100", "redis-server");
+    };
+    let gates = Gates::open(&redis.address(), 3).await;
+    let mut nonce = gates.nonce(&gates.gates[0]);
+    let mut challenges = 0;
+    let (old, new) = ([7; 32], [8; 32]);
+    let steps = [(old, vec![new]), (new, vec![old]), (new, Vec::new())];
+    for (step, (current, also)) in steps.into_iter().enumerate() {
+        for turn in 0..9 {
+            // One gate after the other gets the new list, while all of them serve.
+            if turn % 3 == 0 {
+                let gate = &gates.gates[turn / 3].guard;
+                gate.set_nonce_secrets(current, also.clone());
+            }
+            let gate = &gates.gates[turn % 3];
+            if gates.send(gate, &gates.proof(&nonce)).await.is_err() {
+                challenges += 1;
+                nonce = gates.nonce(gate);
+                let again = gates.send(gate, &gates.proof(&nonce)).await;
+                assert!(again.is_ok(), "challenged twice: {again:?}");
+            }
+            nonce = gates.nonce(gate);
+        }
+        assert_eq!(challenges, u32::from(step == 2), "step {step}");
+        if step == 1 {
+            redis.server.kill();
+            redis.restart();
+            let old_run = gates.proof(&nonce);
+            eventually("every gate knows of the other run", async || {
+                for gate in &gates.gates {
+                    match gates.send(gate, &old_run).await {
+                        Err(refused) if refused.cause() == Cause::DpopNonceStale => {}
+                        _ => return false,
+                    }
+                }
+                true
+            })
+            .await;
         }
     }
 }

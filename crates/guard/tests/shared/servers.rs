@@ -428,7 +428,8 @@ pub(crate) struct Pki {
 
 impl Pki {
     /// The key can be read by the one who runs the server, and nobody else.
-    pub(crate) fn make(user: &'static str) -> Self {
+    pub(crate) fn make(user: &'static str) -> Option<Self> {
+        find(&["/usr/bin/openssl", "/usr/local/bin/openssl"])?;
         let pki = Self {
             directory: open_directory(),
         };
@@ -476,7 +477,7 @@ impl Pki {
         let key = pki.path("server.key");
         std::fs::set_permissions(&key, PermissionsExt::from_mode(0o600)).expect("owned");
         unprivileged(user, Path::new(&key));
-        pki
+        Some(pki)
     }
 
     pub(crate) fn path(&self, name: &str) -> String {

@@ -8,7 +8,7 @@ use crate::support::{Node, eventually, vouched};
 /// Whoever is not the server that the address names, by an authority that is trusted, is no
 /// store. `by_name` and `plain` lead to the same server.
 async fn refuses_everybody_else(address: &str, by_name: &str, plain: &str, pki: &Pki) {
-    let stranger = Pki::make("nobody").authority();
+    let stranger = Pki::make("nobody").expect("OpenSSL is there").authority();
     let refused = [
         ("another authority", Node::trusting(address, &stranger)),
         ("another name", Node::trusting(by_name, &pki.authority())),
@@ -42,7 +42,9 @@ async fn serves_over_tls(address: &str, pki: &Pki) -> Node {
 
 #[tokio::test]
 async fn redis_over_tls_with_an_authority_of_its_own() {
-    let pki = Pki::make("nobody");
+    let Some(pki) = Pki::make("nobody") else {
+        return skipped("tls", "openssl");
+    };
     let port = unused_port();
     let port_text = port.to_string();
     let (certificate, key, authority) = (
@@ -75,7 +77,9 @@ async fn redis_over_tls_with_an_authority_of_its_own() {
 
 #[tokio::test]
 async fn postgres_over_tls_with_an_authority_of_its_own() {
-    let pki = Pki::make("postgres");
+    let Some(pki) = Pki::make("postgres") else {
+        return skipped("tls", "openssl");
+    };
     let settings = [
         "ssl=on".to_owned(),
         format!("ssl_cert_file={}", pki.path("server.pem")),

@@ -254,7 +254,8 @@ pub(crate) fn confirmation() -> Value {
     ]})
 }
 
-/// RFC 8705 section 3; SC-160. `certificate` is the one of the TLS connection, in base64url of DER.
+/// RFC 8705 section 3; SC-160. `certificate` is the one of the TLS connection, in base64url of DER;
+/// `certificate_hash` is all that a terminator in front says of it, in base64url.
 pub(crate) fn certificates() -> Value {
     let own = certificates::der(&certificates::named("batch"));
     let other = certificates::der(&certificates::named("other"));
@@ -284,6 +285,8 @@ pub(crate) fn certificates() -> Value {
         .expect("a certificate of our own")
         .spki_thumbprint()
         .to_string();
+    let hashed =
+        |vector: Value, der: &[u8]| with(vector, &json!({"certificate_hash": thumbprint(der)}));
     let renewable = |spki: &str| bound(json!({"x5t#S256": X5T, RENEWAL: {"spki": spki}}));
     json!({"name": "certificates", "section": "RFC 8705 section 3", "vectors": [
         over(bearer("certificate-other", "binding", "another certificate (SC-160)", "certificate.mismatch", &by_own), &other),
@@ -299,6 +302,13 @@ pub(crate) fn certificates() -> Value {
             &bound(Value::Null)), &own),
         over(bearer("certificate-no-help", "binding", "a certificate beside a token bound to a key",
             "token.scheme.downgrade", &token()), &own),
+        hashed(bearer("certificate-hash-other", "binding", "the hash of another certificate", "certificate.mismatch", &by_own), &other),
+        hashed(bearer("certificate-hash-renewed", "binding", "a hash does not tell whose key it is of", "certificate.mismatch",
+            &renewable(&spki)), &own),
+        hashed(bearer("certificate-hash-both", "binding", "the right hash, no proof", "token.scheme.downgrade", &by_both), &own),
+        over(hashed(bearer("certificate-hash-beside", "binding", "a certificate counts, not a hash beside it",
+            "certificate.mismatch", &by_own), &own), &other),
+        hashed(bearer("certificate-hash-good", "positive", "the hash of the token's certificate", "ok", &by_own), &own),
         over(bearer("certificate-good", "positive", "the token's certificate", "ok", &by_own), &own),
         over(bearer("certificate-renewal-good", "positive", "a renewed certificate of the same key, where the token allows it",
             "ok", &renewable(&spki)), &own),

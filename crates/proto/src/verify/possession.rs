@@ -9,6 +9,7 @@
 //! neither revocations nor replay.
 
 use super::Requirements;
+use super::presented::Message;
 use super::replay::{ReplayHashKey, ReplayQuery};
 use crate::binding::BindingMethod;
 use crate::cause::Cause;
@@ -41,10 +42,40 @@ pub(super) enum Shown<'a> {
 #[derive(Debug)]
 pub(super) struct Sent<'a> {
     pub(super) shown: Shown<'a>,
-    pub(super) certificate: Option<&'a PeerCertificate>,
+    pub(super) certificate: Option<Certificate<'a>>,
     /// What a trust domain says of the certificate.
     pub(super) svid: Option<X509Svid>,
     pub(super) has_content: bool,
+}
+
+/// What is known of the connection's client certificate.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Certificate<'a> {
+    /// All of it.
+    Whole(&'a PeerCertificate),
+    /// Its hash, by a terminator's word.
+    Hash(CertificateThumbprint),
+}
+
+impl<'a> Certificate<'a> {
+    pub(super) fn of(message: &Message<'a>) -> Option<Self> {
+        let hash = message.certificate_hash.map(Self::Hash);
+        message.certificate.map(Self::Whole).or(hash)
+    }
+
+    fn thumbprint(self) -> CertificateThumbprint {
+        match self {
+            Self::Whole(certificate) => certificate.thumbprint(),
+            Self::Hash(hash) => hash,
+        }
+    }
+
+    fn jkt(self) -> Option<Jkt> {
+        match self {
+            Self::Whole(certificate) => certificate.jkt(),
+            Self::Hash(_) => None,
+        }
+    }
 }
 
 impl Shown<'_> {
@@ -177,7 +208,8 @@ struct SameKey(());
 #[derive(Debug)]
 struct CertificateProven {
     rule: CertificateRule,
-    _in_force: CertificateInForce,
+    /// `None` where only the hash is known: then the terminator's handshake judged that.
+    _in_force: Option<CertificateInForce>,
 }
 
 impl Proven {
@@ -265,7 +297,7 @@ pub(super) fn prove(
 impl Proven {
     fn of(
         method: BindingMethod,
-        certificate: Option<&PeerCertificate>,
+        certificate: Option<Certificate<'_>>,
         by_certificate: Option<CertificateProven>,
         by_key: Option<Signed>,
     ) -> Self {
@@ -278,8 +310,8 @@ impl Proven {
         Self {
             possession: Possession {
                 method,
-                jkt: signed_with.or_else(|| certificate.and_then(PeerCertificate::jkt)),
-                certificate: certificate.map(PeerCertificate::thumbprint),
+                jkt: signed_with.or_else(|| certificate.and_then(Certificate::jkt)),
+                certificate: certificate.map(Certificate::thumbprint),
                 rule: by_certificate
                     .as_ref()
                     .map_or(CertificateRule::NotAsked, |proven| proven.rule),
@@ -454,33 +486,46 @@ fn check_key(shown: Jkt, bound_to: Jkt) -> Result<SameKey, Rejection> {
 /// RFC 8705 section 3: the certificate of this connection, in force now, is the token's.
 fn prove_certificate(
     bound: &CertificateBinding,
-    (certificate, svid): (Option<&PeerCertificate>, Option<&X509Svid>),
+    (certificate, svid): (Option<Certificate<'_>>, Option<&X509Svid>),
     now: UnixTime,
 ) -> Result<CertificateProven, Rejection> {
     let certificate = certificate.ok_or(Cause::CertificateAbsent)?;
-    let in_force = certificate.check_time(now)?;
-    let thumbprint = certificate.thumbprint();
-    let rule = if thumbprint == bound.thumbprint() {
-        CertificateRule::Thumbprint
-    } else {
-        // An X.509-SVID says something about the certificate it is, and nothing about others.
-        let svid = svid.filter(|svid| svid.certificate() == certificate);
-        match bound.renewal() {
-            Some(Renewal::PublicKey(spki)) if certificate.spki_thumbprint() == *spki => {
-                CertificateRule::PublicKey
-            }
-            Some(Renewal::SpiffeId(rule)) if svid.is_some_and(|svid| rule.accepts(svid)) => {
-                CertificateRule::SpiffeId
-            }
-            Some(Renewal::PublicKey(_) | Renewal::SpiffeId(_)) | None => {
-                return Err(Rejection::new(Cause::CertificateMismatch)
-                    .expected(bound.thumbprint().to_string())
-                    .got(thumbprint.to_string()));
-            }
-        }
+    let in_force = match certificate {
+        Certificate::Whole(certificate) => Some(certificate.check_time(now)?),
+        Certificate::Hash(_) => None,
     };
+    let thumbprint = certificate.thumbprint();
+    let rule = match certificate {
+        _ if thumbprint == bound.thumbprint() => Some(CertificateRule::Thumbprint),
+        Certificate::Whole(certificate) => renewal(bound, certificate, svid),
+        // A hash tells neither whose key it is nor whom anybody vouches for.
+        Certificate::Hash(_) => None,
+    };
+    let rule = rule.ok_or_else(|| {
+        Rejection::new(Cause::CertificateMismatch)
+            .expected(bound.thumbprint().to_string())
+            .got(thumbprint.to_string())
+    })?;
     Ok(CertificateProven {
         rule,
         _in_force: in_force,
     })
+}
+
+/// By which rule of the token another certificate than the one it names is taken.
+fn renewal(
+    bound: &CertificateBinding,
+    certificate: &PeerCertificate,
+    svid: Option<&X509Svid>,
+) -> Option<CertificateRule> {
+    match bound.renewal()? {
+        Renewal::PublicKey(spki) => {
+            (certificate.spki_thumbprint() == *spki).then_some(CertificateRule::PublicKey)
+        }
+        Renewal::SpiffeId(rule) => {
+            // An X.509-SVID says something about the certificate it is, and nothing about others.
+            let svid = svid.filter(|svid| svid.certificate() == certificate)?;
+            rule.accepts(svid).then_some(CertificateRule::SpiffeId)
+        }
+    }
 }

@@ -6,7 +6,7 @@
 use std::fmt;
 
 use crate::cause::Cause;
-use crate::certificate::PeerCertificate;
+use crate::certificate::{CertificateThumbprint, PeerCertificate};
 use crate::fields::FieldLines;
 use crate::rejection::Rejection;
 use crate::signature::SignedRequest;
@@ -68,6 +68,10 @@ pub struct Message<'a> {
     /// The client certificate of the TLS connection, its possession proven by the handshake.
     /// Never one that a header names, unless a trusted terminator wrote that header.
     pub certificate: Option<&'a PeerCertificate>,
+    /// Where no more is known of the client certificate than its hash, by the word of a trusted
+    /// terminator. Confirms a token bound to that very certificate, and nothing else; whether it is
+    /// in force the terminator's handshake decided.
+    pub certificate_hash: Option<CertificateThumbprint>,
     /// The configured public origin, of which `target` was built.
     pub origin: Option<&'a Origin>,
     /// Path and query as received.
@@ -83,6 +87,7 @@ impl Default for Message<'_> {
     fn default() -> Self {
         Self {
             certificate: None,
+            certificate_hash: None,
             origin: None,
             request_target: "",
             fields: &(),

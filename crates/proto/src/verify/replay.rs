@@ -246,6 +246,19 @@ mod tests {
         assert_eq!(of(&key, a, "x"), of(&key, a, "x"));
     }
 
+    /// SC-094: nodes of two releases share a log during a rolling upgrade. Whoever changes this value
+    /// lets a proof be used once under each format, unless both are written for one window.
+    #[test]
+    fn sc_094_the_format_of_shared_records_does_not_change() {
+        let jkt: Jkt = "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"
+            .parse()
+            .unwrap();
+        let times = (UnixTime::from_secs(1), UnixTime::from_secs(61));
+        let key = ReplayHashKey::for_shared_log();
+        let query = key.query_for_proof(jkt, "e1j3V_bKic8-LAEB", times, false);
+        assert_eq!(query.key(), 0xfe48_08a5_54c4_35c4_162a_a4df_8d44_02d8);
+    }
+
     #[test]
     fn client_and_jti_do_not_flow_into_each_other() {
         let key = ReplayHashKey::new(&[1; 32]);

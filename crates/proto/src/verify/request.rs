@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::Profile;
-use super::possession::{Possession, Proven, Sent, Shown, prove};
+use super::possession::{Certificate, Possession, Proven, Sent, Shown, prove};
 use super::presented::{Presented, Scheme, credentials, proof_text};
 use super::replay::{Recorded, ReplayHashKey, ReplayQuery};
 use crate::binding::BindingMethods;
@@ -121,7 +121,7 @@ impl<'a> Received<'a> {
             unverified,
             sent: Sent {
                 shown,
-                certificate: self.presented.message.certificate,
+                certificate: Certificate::of(&self.presented.message),
                 svid: None,
                 has_content: self.presented.message.has_content,
             },

@@ -12,7 +12,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::possession::{Proven, Sent, Shown, prove};
+use super::possession::{Certificate, Proven, Sent, Shown, prove};
 use super::presented::{HeaderField, Presented};
 use super::request::{Checked, Unjudged};
 use super::{Profile, Requirements};
@@ -189,7 +189,7 @@ pub fn with_svid<'r>(
         let times = (profile.window, now);
         let sent = Sent {
             shown: Shown::Nothing,
-            certificate: Some(certificate),
+            certificate: Some(Certificate::Whole(certificate)),
             svid: None,
             // What comes on this connection is its own.
             has_content: false,

@@ -216,6 +216,10 @@ fn issuer(
     Some(GatewayIssuerSettings {
         url: url?,
         algorithms: algorithms?,
+        binding_methods: match section.binding_methods.as_slice() {
+            [] => BindingMethods::ALL,
+            names => binding_methods(names),
+        },
         audience: section.audience.clone(),
         jwks,
         scope_claim: section.scope_claim.clone(),

@@ -101,6 +101,16 @@ mod tests {
         assert_eq!(slot(0), crc16(b"0") % 16_384);
     }
 
+    /// SC-094: nodes of two releases share a log during a rolling upgrade.
+    #[test]
+    fn sc_094_names_of_records_do_not_change() {
+        let keys = Keys::new("keybound_replay");
+        let record = keys.record(7, 1);
+        assert_eq!(record, "keybound_replay:{7}:AAAAAAAAAAAAAAAAAAAAAQ");
+        assert_eq!(keys.secret(), "keybound_replay:{0}:secret");
+        assert_eq!((partition(0x1234_0047, 64), partition(71, 1)), (7, 0));
+    }
+
     #[test]
     fn partitions_spread_over_the_slots() {
         let mut thirds = [0_usize; 3];
