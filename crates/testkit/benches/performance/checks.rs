@@ -156,6 +156,7 @@ impl World {
                 proof: field(request.proof.as_deref()),
                 message: Message {
                     certificate: request.certificate.as_ref(),
+                    certificate_hash: None,
                     origin: Some(&origin),
                     request_target: PATH,
                     fields: &Fields(&request.headers),
