@@ -216,6 +216,16 @@ fn app(id: &str, scopes: Vec<String>, resource: &str) -> ClientConfig {
     }
 }
 
+/// The nonces of the issuer.
+fn nonces(required: bool) -> NonceConfig {
+    NonceConfig {
+        secret: Zeroizing::new([6; 32]),
+        also: Vec::new(),
+        lifetime: 300,
+        required,
+    }
+}
+
 fn issuer_config(setting: &Setting<'_>, secret_client: &(String, String)) -> IssuerConfig {
     let api = format!("{}/", setting.gateway);
     let reports = format!("{}/reports", setting.gateway);
@@ -290,12 +300,7 @@ fn issuer_config(setting: &Setting<'_>, secret_client: &(String, String)) -> Iss
         certificates: with_certificates.then(CertificatesConfig::default),
         profile: Profile::default(),
         assertion_algorithms: AlgorithmSet::of(&[Algorithm::Es256, Algorithm::EdDsa]),
-        nonce: NonceConfig {
-            secret: Zeroizing::new([6; 32]),
-            also: Vec::new(),
-            lifetime: 300,
-            required: setting.options.issuer_nonce,
-        },
+        nonce: nonces(setting.options.issuer_nonce),
         error_detail: ErrorDetail::Full,
         cors_origins: Vec::new(),
     }
