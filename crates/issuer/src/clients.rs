@@ -16,7 +16,9 @@ use keybound_proto::json::Object;
 use keybound_proto::rejection::Rejection;
 use keybound_proto::token::CertificateRenewal;
 
-use crate::flow::client::{Binding, CertificateUse, Client, Credential, GrantType, Sight};
+use crate::flow::client::{
+    Binding, CertificateUse, Client, Credential, GrantType, RequestSigning, Sight,
+};
 use crate::flow::keys::ClientKeys;
 use crate::flow::scope::Scopes;
 use crate::flow::secret::SecretDigest;
@@ -155,6 +157,7 @@ impl Clients {
                 sufficient: record.certificate_bound && !record.dpop_bound,
                 renewal: CertificateRenewal::Refused,
             },
+            signing: RequestSigning::Refused,
             nonce_required: false,
             sight: Sight::Own,
             redirect_uris: record.redirect_uris.clone(),

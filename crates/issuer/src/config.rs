@@ -151,6 +151,8 @@ pub struct ClientConfig {
     pub unconstrained: Option<Exemption>,
     /// What a certificate means for its tokens.
     pub certificate: CertificateUse,
+    /// How it may sign its token requests.
+    pub signing: RequestSigningConfig,
     /// Whether its proofs need a server nonce, beside what
     /// [`NonceConfig::required`] says.
     pub nonce: bool,
@@ -160,6 +162,22 @@ pub struct ClientConfig {
     pub redirect_uris: Vec<String>,
     /// Whether it has to push its authorization requests.
     pub pushed_only: bool,
+}
+
+/// How a configured client may sign its token requests (draft-richer-oauth-httpsig-03).
+#[derive(Clone, Debug, Default)]
+pub enum RequestSigningConfig {
+    /// Not at all.
+    #[default]
+    Refused,
+    /// It may.
+    Taken {
+        /// The text of a JWK Set of the only keys, each with a `kid`; none where the request brings
+        /// the key.
+        jwks: Option<String>,
+        /// Whether another proof of possession is as good.
+        optional: bool,
+    },
 }
 
 /// How a configured client authenticates.

@@ -10,8 +10,11 @@ use keybound_proto::json::Object;
 use keybound_proto::time::UnixTime;
 use keybound_proto::uri::Origin;
 
-use crate::config::{CertificateUse, ClientAuthentication, ClientConfig, GrantType, IssuerConfig};
-use crate::flow::client::{Binding, Client, Credential};
+use crate::config::{
+    CertificateUse, ClientAuthentication, ClientConfig, GrantType, IssuerConfig,
+    RequestSigningConfig,
+};
+use crate::flow::client::{Binding, Client, Credential, RequestSigning};
 use crate::flow::keys::ClientKeys;
 use crate::flow::redirect;
 use crate::flow::resource::Resource;
@@ -277,12 +280,32 @@ fn client(
         resources: configured.resources.clone(),
         binding,
         certificate: certificate(configured, config)?,
+        signing: signing(configured, config)?,
         nonce_required: configured.nonce,
         redirect_uris: redirect_uris(configured)?,
         pushed_only: configured.pushed_only,
         sight: configured.sight.clone(),
         id: configured.id.clone(),
     })
+}
+
+fn signing(client: &ClientConfig, config: &IssuerConfig) -> Result<RequestSigning, ConfigError> {
+    let (jwks, optional) = match &client.signing {
+        RequestSigningConfig::Refused => return Ok(RequestSigning::Refused),
+        RequestSigningConfig::Taken { jwks, optional } => (jwks, *optional),
+    };
+    let Some(jwks) = jwks else {
+        return Ok(RequestSigning::Runtime { optional });
+    };
+    let at = |problem: &str| at_client(client, "httpsig_jwks", problem);
+    let set = Object::parse(jwks.as_bytes())
+        .map_err(|error| at(&format!("is not a JWK Set: {error}")))?;
+    let keys = ClientKeys::read(&set, config.profile.proof_algorithms)
+        .map_err(|rejection| at(&rejection.detail().expected.unwrap_or_default()))?;
+    if keys.keys.iter().any(|key| key.kid.is_none()) {
+        return Err(at("has a key without `kid`, which no signature can name"));
+    }
+    Ok(RequestSigning::Preregistered { keys, optional })
 }
 
 fn credential(client: &ClientConfig, config: &IssuerConfig) -> Result<Credential, ConfigError> {

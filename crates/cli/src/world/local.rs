@@ -276,6 +276,7 @@ fn client(id: &str, key: &SoftwareKey, scopes: &[&str], addresses: &Addresses) -
         resources: vec![addresses.control_resource()],
         unconstrained: None,
         certificate: keybound_issuer::config::CertificateUse::default(),
+        signing: keybound_issuer::config::RequestSigningConfig::Refused,
         nonce: false,
         sight: Sight::Own,
         redirect_uris: Vec::new(),

@@ -32,6 +32,8 @@ pub struct Client {
     pub binding: Binding,
     /// What a certificate means for its tokens.
     pub certificate: CertificateUse,
+    /// How it may sign its token requests.
+    pub signing: RequestSigning,
     /// Whether its proofs need a server nonce.
     pub nonce_required: bool,
     /// Whose tokens it may introspect.
@@ -133,6 +135,27 @@ pub struct CertificateUse {
     pub renewal: CertificateRenewal,
 }
 
+/// How a client may sign its token requests, so that its tokens are bound to the key
+/// (draft-richer-oauth-httpsig-03).
+#[derive(Clone, Debug, Default)]
+pub enum RequestSigning {
+    /// With registered keys only.
+    Preregistered {
+        /// The keys, each with a `kid`.
+        keys: ClientKeys,
+        /// Whether another proof of possession is as good.
+        optional: bool,
+    },
+    /// Not at all.
+    #[default]
+    Refused,
+    /// With any key, which the request brings.
+    Runtime {
+        /// Whether another proof of possession is as good.
+        optional: bool,
+    },
+}
+
 /// Whether a client's tokens are bound to a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Binding {
@@ -181,7 +204,9 @@ impl Client {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use super::{Binding, CertificateUse, Client, Credential, Scopes, SecretDigest, Sight};
+    use super::{
+        Binding, CertificateUse, Client, Credential, RequestSigning, Scopes, SecretDigest, Sight,
+    };
 
     /// A client without any right.
     pub(crate) fn client() -> Client {
@@ -194,6 +219,7 @@ pub(crate) mod tests {
             resources: Vec::new(),
             binding: Binding::Required,
             certificate: CertificateUse::default(),
+            signing: RequestSigning::Refused,
             nonce_required: false,
             sight: Sight::Own,
             redirect_uris: Vec::new(),

@@ -118,6 +118,7 @@ impl<'a> Active<'a> {
             // RFC 8705 section 3.1: a token bound by certificate alone is sent as Bearer.
             token_type: match record.binding.as_str() {
                 "mtls" | "none" => "Bearer",
+                "httpsig" | "httpsig mtls" => "httpsig",
                 _ => "DPoP",
             },
             cnf: Confirmation::of(record),

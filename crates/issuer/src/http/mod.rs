@@ -18,6 +18,7 @@ mod public;
 mod pushed;
 mod register;
 mod revoke;
+mod signed;
 mod token;
 
 use std::sync::Arc;

@@ -15,6 +15,11 @@ use crate::state::Core;
 /// The request header of a proof.
 const DPOP: HeaderName = HeaderName::from_static("dpop");
 
+/// Whether a request brings a DPoP proof, good or not.
+pub(super) fn is_sent(parts: &Parts) -> bool {
+    authenticate::field(&parts.headers, &DPOP) != HeaderField::Absent
+}
+
 /// The proof of a POST to `target`, verified; `None` where none was sent. A proof that is sent
 /// always counts.
 pub(super) fn proof(

@@ -28,6 +28,7 @@ use super::answer::{self, Call, DPOP_NONCE, Refusal};
 use super::authenticate;
 use super::body;
 use super::prove;
+use super::signed::{self, Sent};
 use crate::entrance::Entrance;
 use crate::flow::client::{self, Client, GrantType};
 use crate::flow::credentials::Authenticated;
@@ -44,6 +45,7 @@ pub(super) struct TokenRequest<'a> {
     pub(super) call: &'a Call,
     parts: &'a Parts,
     pub(super) form: &'a Form<'a>,
+    content: &'a [u8],
     authenticated: &'a Authenticated,
     pub(super) now: UnixTime,
 }
@@ -68,6 +70,7 @@ async fn issue(core: &Core, call: &Call, request: Request) -> Result<Response<Bo
         call,
         parts: &parts,
         form: &form,
+        content: &body,
         authenticated: &authenticated,
         now,
     };
@@ -236,8 +239,19 @@ impl TokenRequest<'_> {
     /// The proof of the request, verified; `None` where none was sent. A proof
     /// that is sent always counts.
     pub(super) fn prove(&self) -> Result<Option<UnredeemedProof>, Rejection> {
+        let sent = Sent {
+            parts: self.parts,
+            content: self.content,
+        };
+        let signed = signed::prove(self.core, sent, self.client(), self.now)?;
         let target = &self.core.endpoints(Entrance::of(self.parts)).token;
-        prove::proof(self.core, self.parts, target, self.client(), self.now)
+        match signed {
+            None => prove::proof(self.core, self.parts, target, self.client(), self.now),
+            Some(_) if prove::is_sent(self.parts) => Err(Rejection::new(Cause::HttpsigMultiple)
+                .expected("one proof of possession")
+                .got("a signature and a DPoP proof")),
+            Some(signed) => Ok(Some(signed)),
+        }
     }
 
     /// The one write: token, event, spent proof and spent assertion, or nothing.
@@ -260,7 +274,10 @@ impl TokenRequest<'_> {
             // What descends from a revoked grant is no grant any more.
             Ok(IssuanceOutcome::Locked(Cause::TokenRevoked)) => Err(Cause::GrantInvalid.into()),
             Ok(IssuanceOutcome::Locked(cause)) => Err(cause.into()),
-            Ok(IssuanceOutcome::ProofReplayed) => Err(Cause::DpopReplayed.into()),
+            Ok(IssuanceOutcome::ProofReplayed) => {
+                let replayed = proof.map_or(Cause::DpopReplayed, UnredeemedProof::replayed);
+                Err(replayed.into())
+            }
             Ok(IssuanceOutcome::TooManyProofs) => Err(Cause::ReplayFlood.into()),
             Err(error) => Err(unavailable(&error)),
         }
@@ -281,10 +298,7 @@ impl TokenRequest<'_> {
             identity: minting.grant.identity.clone(),
             jkt: minted.jkt(),
             certificate: minting.binding.certificate(),
-            confirmation: minting
-                .binding
-                .certificate()
-                .and_then(|_| minting.binding.confirmation()),
+            confirmation: minting.binding.further_confirmation(),
             binding: minting.binding.method(),
             audience: minting.grant.audience.clone(),
             scope: minting.scope.to_owned(),

@@ -16,5 +16,6 @@ mod properties;
 mod registration;
 mod requests;
 mod revocation;
+mod signed_requests;
 mod token;
 mod world;

@@ -340,6 +340,7 @@ fn clients(key: &SoftwareKey) -> Vec<ClientConfig> {
         resources: vec![MAIN.to_owned()],
         unconstrained: None,
         certificate: CertificateUse::default(),
+        signing: keybound_issuer::config::RequestSigningConfig::Refused,
         nonce: false,
         sight: Sight::Own,
         redirect_uris: Vec::new(),

@@ -9,6 +9,7 @@
 //! (`jwks_uri`, `jwt`, `jkt-jwt`, `x509`) are not taken.
 
 use super::algorithm::SignatureAlgorithm;
+use crate::base64url;
 use crate::cause::Cause;
 use crate::fields::FieldLines;
 use crate::jose::{Curve, JwkError, PublicKey};
@@ -114,6 +115,30 @@ pub fn runtime_key(algorithm: SignatureAlgorithm, bytes: &[u8]) -> Result<Public
         | SignatureAlgorithm::RsaPssSha512
         | SignatureAlgorithm::RsaV15Sha256 => Err(JwkError::Unsupported),
     }
+}
+
+/// A key as the parameters `alg` and `pub`, which [`runtime_key`] reads; `None` for kinds of keys
+/// that have no such form.
+#[must_use]
+pub fn runtime_parameters(key: &PublicKey) -> Option<(SignatureAlgorithm, Vec<u8>)> {
+    let jwk = key.to_jwk();
+    let jwk = json::Object::parse(jwk.as_bytes()).ok()?;
+    let coordinate = |name: &str| {
+        let text = jwk.string(name).ok().flatten()?;
+        base64url::decode(text.as_bytes()).ok()
+    };
+    let algorithm = SignatureAlgorithm::of_key(key);
+    let bytes = match algorithm {
+        SignatureAlgorithm::Ed25519 => coordinate("x")?,
+        SignatureAlgorithm::EcdsaP256Sha256 | SignatureAlgorithm::EcdsaP384Sha384 => {
+            [vec![4], coordinate("x")?, coordinate("y")?].concat()
+        }
+        SignatureAlgorithm::HmacSha256
+        | SignatureAlgorithm::RsaPssSha256
+        | SignatureAlgorithm::RsaPssSha512
+        | SignatureAlgorithm::RsaV15Sha256 => return None,
+    };
+    Some((algorithm, bytes))
 }
 
 #[cfg(test)]

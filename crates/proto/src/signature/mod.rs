@@ -36,7 +36,7 @@ pub use self::digest::{
     CONTENT_DIGEST, ContentIntact, DigestAlgorithm, DigestCheck, ExpectedDigest,
     WANT_CONTENT_DIGEST, content_digest, wanted_digest,
 };
-pub use self::key::{SIGNATURE_KEY, runtime_key, signature_key};
+pub use self::key::{SIGNATURE_KEY, runtime_key, runtime_parameters, signature_key};
 pub use self::message::{SignedMessage, SignedRequest, SignedResponse};
 pub use self::parameters::MAX_NONCE_BYTES;
 pub use self::read::{HttpSignature, VerifiedSignature};

@@ -8,11 +8,13 @@
 //! One member of `cnf` is our own: [`RENEWAL`] stands beside `x5t#S256` and says
 //! which other certificates may stand in for the named one.
 
+use crate::base64url;
 use crate::cause::Cause;
 use crate::certificate::CertificateThumbprint;
 use crate::jose::{Jkt, PublicKey};
 use crate::json;
 use crate::rejection::Rejection;
+use crate::signature::{SignatureAlgorithm, runtime_key};
 
 use super::renewal::{RENEWAL, Renewal};
 
@@ -28,7 +30,7 @@ pub struct Confirmation {
 pub enum KeyBinding {
     /// By thumbprint (`cnf.jkt`, RFC 9449 section 6.1); the proof brings the key.
     Thumbprint(Jkt),
-    /// The key itself (`cnf.jwk`, RFC 7800 section 3.2).
+    /// The key itself (`cnf.jwk`, RFC 7800 section 3.2; `cnf.htsk`, draft-richer-oauth-httpsig-03).
     Key(PublicKey),
 }
 
@@ -40,7 +42,7 @@ pub struct CertificateBinding {
 }
 
 /// Registered methods and drafts in use that this release does not check.
-const UNSUPPORTED: [&str; 5] = ["htsk", "jku", "jwe", "kid", "osc"];
+const UNSUPPORTED: [&str; 4] = ["jku", "jwe", "kid", "osc"];
 
 impl Confirmation {
     /// Bound to this very key.
@@ -142,20 +144,37 @@ impl CertificateBinding {
 
 /// RFC 7800 section 3.1: `cnf` names one key, so two members that do are refused.
 fn read_key(cnf: &json::Object<'_>) -> Result<Option<KeyBinding>, Rejection> {
-    match (cnf.get("jkt").is_some(), cnf.get("jwk").is_some()) {
-        (false, false) => Ok(None),
-        (true, true) => Err(Cause::TokenCnfInvalid.into()),
-        (true, false) => text(cnf, "jkt")?
+    let has = |name: &str| cnf.get(name).is_some();
+    match (has("jkt"), has("jwk"), has("htsk")) {
+        (false, false, false) => Ok(None),
+        (true, false, false) => text(cnf, "jkt")?
             .parse()
             .map(|jkt| Some(KeyBinding::Thumbprint(jkt)))
             .map_err(|_| Cause::TokenCnfInvalid.into()),
-        (false, true) => {
+        (false, false, true) => read_runtime_key(cnf).map(Some),
+        (false, true, false) => {
             let jwk = cnf.object("jwk").ok().flatten();
             jwk.and_then(|jwk| PublicKey::from_jwk_object(jwk).ok())
                 .map(|key| Some(KeyBinding::Key(key)))
                 .ok_or_else(|| Cause::TokenCnfInvalid.into())
         }
+        _ => Err(Cause::TokenCnfInvalid.into()),
     }
+}
+
+/// `cnf.htsk` (draft-richer-oauth-httpsig-03 section 5.2): the algorithm's name in RFC 9421, and
+/// the key as the token request brought it.
+fn read_runtime_key(cnf: &json::Object<'_>) -> Result<KeyBinding, Rejection> {
+    let htsk = cnf.object("htsk").ok().flatten();
+    let htsk = htsk.ok_or(Cause::TokenCnfInvalid)?;
+    let algorithm = SignatureAlgorithm::from_name(text(htsk, "alg")?);
+    let point = base64url::decode(text(htsk, "pub")?.as_bytes());
+    let key = match (algorithm, point) {
+        (Some(algorithm), Ok(point)) => runtime_key(algorithm, &point).ok(),
+        _ => None,
+    };
+    key.map(KeyBinding::Key)
+        .ok_or_else(|| Cause::TokenCnfInvalid.into())
 }
 
 fn read_certificate(cnf: &json::Object<'_>) -> Result<Option<CertificateBinding>, Rejection> {
@@ -231,6 +250,28 @@ mod tests {
         }
         let padded = format!(r#"{{"cnf":{{"jkt":"{JKT}="}}}}"#);
         assert_eq!(refused(&padded), Cause::TokenCnfInvalid);
+    }
+
+    #[test]
+    fn a_runtime_key_is_read_whole_or_not_at_all() {
+        let x = "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo";
+        let of = |alg: &str, key: &str| {
+            format!(r#"{{"cnf":{{"htsk":{{"alg":"{alg}","pub":"{key}"}}}}}}"#)
+        };
+        for claims in [
+            r#"{"cnf":{"htsk":"x"}}"#.to_owned(),
+            r#"{"cnf":{"htsk":{"alg":"ed25519"}}}"#.to_owned(),
+            of("ed25519", "AAAA"),
+            of("EdDSA", x),
+            of("hmac-sha256", x),
+            of("ecdsa-p256-sha256", x),
+            of("ed25519", x).replace("\"htsk\"", &format!(r#""jkt":"{JKT}","htsk""#)),
+        ] {
+            assert_eq!(refused(&claims), Cause::TokenCnfInvalid, "{claims}");
+        }
+        let taken = read(&of("ed25519", x)).unwrap();
+        let same = read(&format!(r#"{{"cnf":{{"jwk":{JWK}}}}}"#)).unwrap();
+        assert_eq!(taken.jkt(), same.jkt());
     }
 
     #[test]

@@ -12,9 +12,11 @@
 use std::fmt;
 
 use super::{ACCESS_TOKEN_TYPE, Delegation, RENEWAL, Renewal, SpiffeRenewal, TokenHash};
+use crate::base64url;
 use crate::certificate::{CertificateInForce, CertificateThumbprint, PeerCertificate};
-use crate::jose::{Algorithm, Jkt, SigningInput};
+use crate::jose::{Algorithm, Jkt, PublicKey, SigningInput};
 use crate::json_text::ObjectText;
+use crate::signature::profile::HTTPSIG_TOKEN_TYPE;
 use crate::time::UnixTime;
 
 /// The claims of a token to be minted (RFC 9068 section 2.2).
@@ -70,10 +72,12 @@ impl Binding {
     }
 
     /// The token type the client is told: `DPoP` for every token that needs a proof (RFC 9449
-    /// section 5), `Bearer` for one bound by certificate alone (RFC 8705 section 3).
+    /// section 5), `httpsig` where the proof is a signature over the request
+    /// (draft-richer-oauth-httpsig-03), `Bearer` for one bound by certificate alone (RFC 8705 section 3).
     #[must_use]
     pub const fn token_type(&self) -> &'static str {
         match self {
+            Self::Constrained(SenderConstraint::HttpSignature(_)) => HTTPSIG_TOKEN_TYPE,
             Self::Constrained(constraint) if constraint.needs_proof() => "DPoP",
             Self::Constrained(_) | Self::Unconstrained(_) => "Bearer",
         }
@@ -85,6 +89,15 @@ impl Binding {
         match self {
             Self::Constrained(constraint) => constraint.method(),
             Self::Unconstrained(_) => "none",
+        }
+    }
+
+    /// The `cnf` of the token where it says more than the thumbprint of the key.
+    #[must_use]
+    pub fn further_confirmation(&self) -> Option<String> {
+        match self {
+            Self::Constrained(SenderConstraint::Dpop(_)) | Self::Unconstrained(_) => None,
+            Self::Constrained(constraint) => Some(constraint.confirmation()),
         }
     }
 
@@ -124,6 +137,8 @@ pub enum SenderConstraint {
         reason = "nobody outside this crate may make the witness"
     )]
     Dpop(ProvenKey),
+    /// Proven by a signature over the token request (draft-richer-oauth-httpsig-03).
+    HttpSignature(ProvenSigner),
     /// Proven by the TLS handshake with a client certificate (RFC 8705 section 3).
     Mtls(ProvenCertificate),
     /// Both, and every request has to prove both.
@@ -142,6 +157,58 @@ impl ProvenKey {
     /// Made only where a signature was just verified with this key.
     pub(crate) const fn assertion(jkt: Jkt) -> Self {
         Self(jkt)
+    }
+}
+
+/// A key whose possession was proven by a signature over the request at hand, and how the token
+/// names it. Only verification makes one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProvenSigner {
+    jkt: Jkt,
+    /// The member of `cnf`, and its value as JSON.
+    member: (&'static str, String),
+    certificate: Option<ProvenCertificate>,
+}
+
+impl ProvenSigner {
+    /// A registered key: `cnf.jwk`, with the one algorithm it is for.
+    pub(crate) fn preregistered(key: &PublicKey) -> Self {
+        let algorithm = match key.default_algorithm() {
+            // The name that says the curve as well (RFC 9864 section 2).
+            Algorithm::EdDsa => "Ed25519",
+            other @ (Algorithm::Es256 | Algorithm::Es384 | Algorithm::Ps256 | Algorithm::Rs256) => {
+                other.name()
+            }
+        };
+        let jwk = key.to_jwk();
+        let members = jwk.trim_start_matches('{');
+        Self {
+            jkt: key.thumbprint(),
+            member: ("jwk", format!("{{\"alg\":\"{algorithm}\",{members}")),
+            certificate: None,
+        }
+    }
+
+    /// A key that came with the request: `cnf.htsk`.
+    pub(crate) fn runtime(key: &PublicKey, algorithm: &str, point: &[u8]) -> Self {
+        let htsk = ObjectText::new()
+            .string("alg", algorithm)
+            .string("pub", &base64url::encode(point))
+            .finish();
+        Self {
+            jkt: key.thumbprint(),
+            member: ("htsk", htsk),
+            certificate: None,
+        }
+    }
+
+    fn members(&self) -> ObjectText {
+        let (name, value) = &self.member;
+        let cnf = ObjectText::new().raw(name, value);
+        match &self.certificate {
+            Some(certificate) => certificate.members(cnf),
+            None => cnf,
+        }
     }
 }
 
@@ -224,6 +291,10 @@ impl SenderConstraint {
     pub fn and_certificate(self, certificate: ProvenCertificate) -> Self {
         match self {
             Self::Dpop(key) | Self::Both(key, _) => Self::Both(key, certificate),
+            Self::HttpSignature(signer) => Self::HttpSignature(ProvenSigner {
+                certificate: Some(certificate),
+                ..signer
+            }),
             Self::Mtls(_) => Self::Mtls(certificate),
         }
     }
@@ -233,6 +304,7 @@ impl SenderConstraint {
     pub fn jkt(&self) -> Option<Jkt> {
         match self {
             Self::Dpop(key) | Self::Both(key, _) => Some(key.0),
+            Self::HttpSignature(signer) => Some(signer.jkt),
             Self::Mtls(proven) => proven.certificate.jkt(),
         }
     }
@@ -242,6 +314,10 @@ impl SenderConstraint {
     pub fn certificate(&self) -> Option<CertificateThumbprint> {
         match self {
             Self::Dpop(_) => None,
+            Self::HttpSignature(signer) => {
+                let certificate = signer.certificate.as_ref()?;
+                Some(certificate.certificate.thumbprint())
+            }
             Self::Mtls(proven) | Self::Both(_, proven) => Some(proven.certificate.thumbprint()),
         }
     }
@@ -250,7 +326,7 @@ impl SenderConstraint {
     #[must_use]
     pub const fn needs_proof(&self) -> bool {
         match self {
-            Self::Dpop(_) | Self::Both(..) => true,
+            Self::Dpop(_) | Self::HttpSignature(_) | Self::Both(..) => true,
             Self::Mtls(_) => false,
         }
     }
@@ -260,6 +336,8 @@ impl SenderConstraint {
     pub const fn method(&self) -> &'static str {
         match self {
             Self::Dpop(_) => "dpop",
+            Self::HttpSignature(signer) if signer.certificate.is_some() => "httpsig mtls",
+            Self::HttpSignature(_) => "httpsig",
             Self::Mtls(_) => "mtls",
             Self::Both(..) => "dpop mtls",
         }
@@ -270,6 +348,7 @@ impl SenderConstraint {
         let jkt = |key: &ProvenKey| ObjectText::new().string("jkt", &key.0.to_string());
         match self {
             Self::Dpop(key) => jkt(key),
+            Self::HttpSignature(signer) => signer.members(),
             Self::Mtls(certificate) => certificate.members(ObjectText::new()),
             Self::Both(key, certificate) => certificate.members(jkt(key)),
         }

@@ -33,7 +33,7 @@ pub use self::hash::TokenHash;
 pub(crate) use self::mint::ProvenKey;
 pub use self::mint::{
     AccessTokenClaims, Binding, CertificateRenewal, IssuanceRecorded, Minted, ProvenCertificate,
-    SenderConstraint, UnsignedToken, danger,
+    ProvenSigner, SenderConstraint, UnsignedToken, danger,
 };
 
 pub use self::renewal::{RENEWAL, Renewal, SpiffeRenewal};

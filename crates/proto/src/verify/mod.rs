@@ -25,6 +25,7 @@ mod presented;
 mod proof_only;
 mod replay;
 mod request;
+mod token_request;
 mod workload;
 
 pub use self::possession::{CertificateRule, Possession};
@@ -33,6 +34,9 @@ pub use self::proof_only::{ProofPresented, UnredeemedProof, begin_proof};
 pub use self::replay::{Recorded, ReplayHashKey, ReplayQuery, ReplayUse};
 pub use self::request::{
     NotRevoked, Received, Requirements, RevocationQuery, Unjudged, Unkeyed, Unredeemed, Verified,
+};
+pub use self::token_request::{
+    SignedTokenRequest, TOKEN_REQUEST_WINDOW, TokenRequestKeys, begin_signed_request,
 };
 pub use self::workload::{WorkloadPolicy, WorkloadReceived, with_svid};
 

@@ -1,14 +1,17 @@
-//! A proof without an access token: the token endpoint (RFC 9449 section 5).
+//! A proof without an access token: the token endpoint (RFC 9449 section 5). A request that is
+//! signed instead is in [`super::token_request`].
 
 use std::fmt;
 
 use super::Profile;
 use super::presented::{HeaderField, proof_text};
 use super::replay::{ReplayHashKey, ReplayQuery};
+use crate::cause::Cause;
 use crate::dpop::proof::{Ath, ProofRules};
-use crate::dpop::{NoncePolicy, Proof, ProofWindow};
-use crate::jose::{Jkt, SignatureValid};
+use crate::dpop::{NoncePolicy, Proof};
+use crate::jose::{Jkt, PublicKey, SignatureValid};
 use crate::rejection::Rejection;
+use crate::signature::VerifiedSignature;
 use crate::time::UnixTime;
 use crate::token::{ProvenKey, SenderConstraint, TokenHash};
 use crate::uri::Htu;
@@ -31,12 +34,24 @@ pub struct ProofPresented<'a> {
 pub struct UnredeemedProof {
     constraint: SenderConstraint,
     jkt: Jkt,
-    jti: String,
-    iat: UnixTime,
-    window: ProofWindow,
-    recent_nonce: bool,
+    once: OnceOnly,
     ath: Ath,
-    _signature: SignatureValid,
+    witness: Witness,
+}
+
+/// What makes one proof different from every other of the same key.
+pub(super) struct OnceOnly {
+    pub(super) id: String,
+    pub(super) issued_at: UnixTime,
+    pub(super) expires_at: UnixTime,
+    pub(super) recent_nonce: bool,
+}
+
+/// The signature was valid.
+#[expect(dead_code, reason = "witnesses are there to be made, not to be read")]
+enum Witness {
+    Proof(SignatureValid),
+    Request(Box<VerifiedSignature>),
 }
 
 /// Checks form, claims and signature of a proof (RFC 9449 section 4.3, steps 1 to 11). An `ath`
@@ -66,16 +81,44 @@ pub fn begin_proof(
     Ok(UnredeemedProof {
         constraint: SenderConstraint::Dpop(ProvenKey::assertion(proof.jkt())),
         jkt: proof.jkt(),
-        iat: proof.iat,
-        window: profile.window,
-        recent_nonce: proof.nonce.is_some(),
+        once: OnceOnly {
+            issued_at: proof.iat,
+            expires_at: profile.window.end(proof.iat),
+            recent_nonce: proof.nonce.is_some(),
+            id: proof.jti,
+        },
         ath: proof.ath,
-        jti: proof.jti,
-        _signature: signature,
+        witness: Witness::Proof(signature),
     })
 }
 
 impl UnredeemedProof {
+    /// By a signature over the request, made with `key`.
+    pub(super) fn signed(
+        constraint: SenderConstraint,
+        key: &PublicKey,
+        once: OnceOnly,
+        verified: VerifiedSignature,
+    ) -> Self {
+        Self {
+            constraint,
+            jkt: key.thumbprint(),
+            once,
+            // A signature is over the request, and about no token it may carry.
+            ath: Ath::Absent,
+            witness: Witness::Request(Box::new(verified)),
+        }
+    }
+
+    /// The cause where this proof was used before.
+    #[must_use]
+    pub const fn replayed(&self) -> Cause {
+        match self.witness {
+            Witness::Proof(_) => Cause::DpopReplayed,
+            Witness::Request(_) => Cause::HttpsigReplayed,
+        }
+    }
+
     /// The key whose possession was proven.
     #[must_use]
     pub const fn jkt(&self) -> Jkt {
@@ -100,9 +143,9 @@ impl UnredeemedProof {
     pub fn replay_query(&self, key: &ReplayHashKey) -> ReplayQuery {
         key.query_for_proof(
             self.jkt(),
-            &self.jti,
-            (self.iat, self.window.end(self.iat)),
-            self.recent_nonce,
+            &self.once.id,
+            (self.once.issued_at, self.once.expires_at),
+            self.once.recent_nonce,
         )
     }
 }
@@ -111,7 +154,7 @@ impl fmt::Debug for UnredeemedProof {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("UnredeemedProof")
             .field("jkt", &self.jkt())
-            .field("iat", &self.iat)
+            .field("issued_at", &self.once.issued_at)
             .finish_non_exhaustive()
     }
 }

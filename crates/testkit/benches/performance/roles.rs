@@ -180,6 +180,7 @@ async fn issuer(jwks: &str, algorithm: &str) {
             resources: vec![RESOURCE.to_owned()],
             unconstrained: None,
             certificate: keybound_issuer::config::CertificateUse::default(),
+            signing: keybound_issuer::config::RequestSigningConfig::Refused,
             nonce: false,
             redirect_uris: Vec::new(),
             pushed_only: false,

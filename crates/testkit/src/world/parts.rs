@@ -199,6 +199,7 @@ fn client(id: &str, scopes: Vec<String>, resource: &str) -> ClientConfig {
         resources: vec![resource.to_owned()],
         unconstrained: None,
         certificate: keybound_issuer::config::CertificateUse::default(),
+        signing: keybound_issuer::config::RequestSigningConfig::Refused,
         nonce: false,
         sight: Sight::Own,
         redirect_uris: Vec::new(),

@@ -114,6 +114,8 @@ pub(crate) enum ClientBinding {
     Dpop,
     /// By the certificate of its connection (RFC 8705).
     Mtls,
+    /// By a signature over the token request (RFC 9421, draft-richer-oauth-httpsig).
+    Httpsig,
 }
 
 /// Which certificates a certificate-bound token is good with.

@@ -112,7 +112,8 @@ pub(super) fn usage(
     let listed = section.binding_methods.as_deref();
     let has = |method| listed.is_some_and(|methods| methods.contains(&method));
     let sufficient = listed.map_or(required, |_| has(ClientBinding::Mtls));
-    let only_mtls = has(ClientBinding::Mtls) && !has(ClientBinding::Dpop);
+    let only_mtls =
+        has(ClientBinding::Mtls) && !has(ClientBinding::Dpop) && !has(ClientBinding::Httpsig);
     let is_bound = required || sufficient;
     if !is_bound && section.certificate_binding != CertificateBindingName::Certificate {
         let place = format!("{key}.certificate_binding");

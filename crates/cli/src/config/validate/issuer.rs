@@ -4,16 +4,16 @@ use std::path::PathBuf;
 
 use keybound_issuer::config::{
     CertificatesConfig, ClientAuthentication, ClientConfig, ErrorDetail, Exemption, GrantType,
-    IssuerConfig, NonceConfig, RegistrationConfig, RegistrationMode, ResourceConfig, Rotation,
-    SecretDigest, Sight,
+    IssuerConfig, NonceConfig, RegistrationConfig, RegistrationMode, RequestSigningConfig,
+    ResourceConfig, Rotation, SecretDigest, Sight,
 };
 use keybound_proto::jose::Algorithm;
 
 use super::checker::Checker;
 use super::{authorization, client_certificate, front};
 use crate::config::model::{
-    ClientAuth, ClientCertificatesName, ClientSection, Grant, IssuerSection, RegistrationModeName,
-    RegistrationSection, SigningAlg,
+    ClientAuth, ClientBinding, ClientCertificatesName, ClientSection, Grant, IssuerSection,
+    RegistrationModeName, RegistrationSection, SigningAlg,
 };
 use crate::config::secret::random32;
 use crate::config::settings::IssuerSettings;
@@ -293,6 +293,7 @@ fn client(checker: &mut Checker<'_>, key: &str, section: &ClientSection) -> Opti
     let authentication = authentication(checker, key, section);
     let certificate = client_certificate::usage(checker, key, section);
     let unconstrained = binding(checker, key, section);
+    let signing = signing(checker, key, section);
     Some(ClientConfig {
         id: section.id.clone(),
         identity: section.identity.clone(),
@@ -306,10 +307,37 @@ fn client(checker: &mut Checker<'_>, key: &str, section: &ClientSection) -> Opti
         resources: section.resources.clone(),
         unconstrained: unconstrained?,
         certificate: certificate?,
+        signing: signing?,
         nonce: section.nonce,
         sight: sight(&section.introspects),
         redirect_uris: section.redirect_uris.clone(),
         pushed_only: section.require_pushed_authorization_requests,
+    })
+}
+
+/// How the client may sign its token requests.
+fn signing(
+    checker: &mut Checker<'_>,
+    key: &str,
+    section: &ClientSection,
+) -> Option<RequestSigningConfig> {
+    let methods = section.binding_methods.as_deref().unwrap_or_default();
+    let place = format!("{key}.httpsig_jwks");
+    if !methods.contains(&ClientBinding::Httpsig) {
+        if section.httpsig_jwks.is_some() {
+            let message = format!("`{place}` belongs to `binding_methods = [\"httpsig\"]`");
+            checker.problem(&place, message, None);
+            return None;
+        }
+        return Some(RequestSigningConfig::Refused);
+    }
+    let jwks = match &section.httpsig_jwks {
+        None => None,
+        Some(file) => Some(checker.text(&place, file)?),
+    };
+    Some(RequestSigningConfig::Taken {
+        jwks,
+        optional: methods.len() > 1,
     })
 }
 
