@@ -15,6 +15,7 @@ use crate::failure::Failure;
 use crate::paths;
 
 const PAGE: &str = "docs/reference/performance.md";
+const HEAD: &str = "| what | figure | baseline | ratio | target | met |\n|---|---|---|---|---|---|";
 
 /// Measures the figures, or runs the benchmark named first; other options go to it.
 pub(crate) fn run(options: &[String]) -> Result<(), Failure> {
@@ -37,7 +38,7 @@ fn figures(options: &[String]) -> Result<(), Failure> {
         // A part of the figures is for reading, not for the page.
         return Ok(());
     }
-    if rows.is_empty() {
+    if !rows.iter().any(|row| row.get("what").is_some()) {
         return Err(Failure::Findings(vec![
             "the benchmark printed no figure".to_owned(),
         ]));
@@ -51,12 +52,16 @@ fn page(rows: &[Value]) -> String {
          Written by `cargo xtask bench`; every figure stands beside a baseline of the same run. Ratios carry over\n\
          to other machines, absolute figures do not. CPU is user and system time of the measured process;\n\
          load is made by another one.\n\n\
-         Machine: {}.\n\n\
-         | what | figure | baseline | ratio | target | met |\n\
-         |---|---|---|---|---|---|\n",
+         Command: `cargo xtask bench`. Machine: {}.\n\n\
+         What the figures mean, and what stands in the way of those that miss their target:\n\
+         [performance-notes.md](performance-notes.md).\n",
         machine()
     );
     for row in rows {
+        if let Some(section) = row.get("section").and_then(Value::as_str) {
+            let _ = writeln!(page, "\n## {section}\n\n{HEAD}");
+            continue;
+        }
         let text = |name: &str| row.get(name).and_then(Value::as_str).unwrap_or_default();
         let number = |name: &str| row.get(name).and_then(Value::as_f64);
         let unit = text("unit");
@@ -73,10 +78,10 @@ fn page(rows: &[Value]) -> String {
             format!("{value:.2} {unit} ({})", text("baseline"))
         });
         let ratio = number("ratio").map_or_else(String::new, |ratio| format!("{ratio:.3}"));
-        let met = if row.get("met").and_then(Value::as_bool) == Some(true) {
-            "yes"
-        } else {
-            "no"
+        let met = match row.get("met").and_then(Value::as_bool) {
+            _ if text("target").is_empty() => "",
+            Some(true) => "yes",
+            Some(false) | None => "no",
         };
         let _ = writeln!(
             page,
@@ -147,6 +152,17 @@ mod tests {
             page.contains("| w | not installed: `apt-get install p` |  |  | t | not measured |"),
             "{page}"
         );
+    }
+
+    #[test]
+    fn a_section_has_a_table_of_its_own() {
+        let rows = [
+            serde_json::json!({"section": "First"}),
+            serde_json::json!({"what": "w", "unit": "us", "value": 3.0, "target": "", "met": true}),
+        ];
+        let page = page(&rows);
+        let table = format!("## First\n\n{HEAD}\n| w | 3.00 us |  |  |  |  |\n");
+        assert!(page.contains(&table), "{page}");
     }
 
     #[test]

@@ -1,12 +1,13 @@
 //! What stays of refusals: events and counters, and no secrets.
 
-use keybound_guard::RequestFacts;
+use http::{HeaderMap, Method};
+use keybound_guard::{HttpRequest, RequestFacts};
 use keybound_proto::cause::Cause;
 use keybound_proto::event::{Event, EventKind, TheftSignal};
 use keybound_proto::jose::{Algorithm, Signer as _};
 use keybound_proto::time::UnixTime;
 use keybound_proto::token::TokenHash;
-use keybound_proto::uri::Htu;
+use keybound_proto::uri::{Htu, Origin};
 use keybound_proto::verify::{HeaderField, Message, Presented};
 use serde_json::json;
 
@@ -42,6 +43,30 @@ async fn refusals_of_strangers_are_counted_but_not_recorded() {
     );
     world.guard.report_refusals();
     assert!(world.sink.take().is_empty());
+}
+
+#[tokio::test]
+async fn a_target_that_can_be_read_two_ways_is_counted_and_summed() {
+    let world = World::start().await;
+    let request = HttpRequest {
+        method: &Method::GET,
+        path_and_query: "/approvals/../admin",
+        headers: &HeaderMap::new(),
+        has_content: false,
+        certificate: None,
+    };
+    let origin = Origin::parse("https://api.example.com").unwrap();
+    let facts = RequestFacts::default();
+    let guard = &world.guard;
+    let outcome = guard
+        .check_http(&request, &origin, &world.route, &facts)
+        .await;
+    assert_eq!(outcome.unwrap_err().cause(), Cause::TargetAmbiguous);
+    assert_eq!(guard.metrics().refusals(Cause::TargetAmbiguous), 1);
+    guard.report_refusals();
+    let events = world.sink.take();
+    assert_eq!(events[0].cause.as_deref(), Some("http.target_ambiguous"));
+    assert_eq!((events.len(), events[0].count), (1, 1));
 }
 
 #[tokio::test]

@@ -16,7 +16,7 @@ use serde_json::Value;
 
 use crate::bare::{BATCH, per_operation};
 use crate::roles::NOW;
-use crate::row::{median, print};
+use crate::row::{REPORTED, median, print};
 
 const PEER: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 1);
 /// What else a request usually has.
@@ -46,9 +46,9 @@ pub(crate) fn run(quick: bool) {
         let baseline = ("reading such a certificate from DER", bare);
         let name = profile.name();
         let what = format!("certificate header, profile `{name}`, certificate not seen before");
-        print(&what, "us", unseen, baseline, ("reported", true));
+        print(&what, "us", unseen, baseline, REPORTED);
         let what = format!("certificate header, profile `{name}`, certificate seen before");
-        print(&what, "us", seen, baseline, ("reported", true));
+        print(&what, "us", seen, baseline, REPORTED);
     }
 }
 

@@ -22,7 +22,7 @@ use crate::bare::{BATCH, Bare, per_operation};
 use crate::load::KeyServer;
 use crate::methods::{self, Mesh, Method};
 use crate::roles::{NOW, RESOURCE};
-use crate::row::{median, print};
+use crate::row::{REPORTED, median, print};
 
 pub(crate) const ORIGIN: &str = "https://api.example.com";
 pub(crate) const PATH: &str = "/approvals";
@@ -85,7 +85,7 @@ fn report((method, algorithm, seen): Case, ours: f64, bare: f64) {
         (Method::Dpop, true) => at_most(1.10),
         (Method::Dpop, false) => at_most(1.08),
         (Method::Mtls, true) => ("under 2 us".to_owned(), ours < 2.0),
-        _ => ("reported".to_owned(), true),
+        _ => (REPORTED.0.to_owned(), REPORTED.1),
     };
     print(
         &what,

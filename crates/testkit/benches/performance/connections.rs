@@ -17,7 +17,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use crate::load::{KeyServer, Server, resident, start_upstream};
-use crate::row::print;
+use crate::row::{REPORTED, print};
 
 /// Files of the server's certificate and key in the folder that a gateway is given.
 pub(crate) const SERVER_CERTIFICATE: &str = "server.pem";
@@ -42,9 +42,9 @@ pub(crate) fn run(quick: bool) {
         [Kind::Plain, Kind::Tls, Kind::TlsWithCertificate].map(per_connection);
     let what = "memory of an idle TLS connection to the gateway, with a client certificate";
     let baseline = ("the same without TLS", plain);
-    print(what, "KiB", certificate, baseline, ("reported", true));
+    print(what, "KiB", certificate, baseline, REPORTED);
     let what = "memory of an idle TLS connection to the gateway, without one";
-    print(what, "KiB", tls, baseline, ("reported", true));
+    print(what, "KiB", tls, baseline, REPORTED);
 }
 
 /// Resident memory that each of `count` idle connections adds.

@@ -32,8 +32,8 @@ mod shared_replay;
 
 use std::path::PathBuf;
 
-/// A name for `--only`, and what measures it; quickly if told so.
-type Part = (&'static str, fn(bool));
+/// A name for `--only`, a title, and what measures it; quickly if told so.
+type Part = (&'static str, &'static str, fn(bool));
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -49,23 +49,39 @@ fn main() {
     let only = value("--only");
     let wanted = |part: &str| only.as_deref().is_none_or(|only| only == part);
     let parts: [Part; 8] = [
-        ("checks", checks::run),
-        ("certificate-headers", certificate_headers::run),
-        ("replay", replay::run),
-        ("replay-stores", shared_replay::run),
-        ("gateway", gateway::run),
-        ("million", million::run),
-        ("connections", connections::run),
-        ("issuance", issuance::run),
+        ("checks", "One check in the guard", checks::run),
+        (
+            "certificate-headers",
+            "Client certificates from a TLS terminator's fields",
+            certificate_headers::run,
+        ),
+        ("replay", "The replay log in memory", replay::run),
+        (
+            "replay-stores",
+            "Replay logs under load, on loopback",
+            shared_replay::run,
+        ),
+        ("gateway", "The gateway", gateway::run),
+        (
+            "million",
+            "The gateway with a full replay log",
+            million::run,
+        ),
+        ("connections", "Idle connections", connections::run),
+        ("issuance", "Token issuance", issuance::run),
     ];
-    for (part, run) in parts {
+    for (part, title, run) in parts {
         if wanted(part) {
+            row::begin(title);
             run(quick);
         }
     }
     match value("--keybound").map(PathBuf::from) {
         _ if !wanted("process") => {}
-        Some(program) => process::run(&program),
+        Some(program) => {
+            row::begin("The program");
+            process::run(&program);
+        }
         None => eprintln!("left out: cold start and idle memory need --keybound PROGRAM"),
     }
 }

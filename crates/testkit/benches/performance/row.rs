@@ -2,6 +2,15 @@
 
 use serde_json::json;
 
+/// What is said in the target's place where there is none.
+pub(crate) const REPORTED: (&str, bool) = ("", true);
+
+/// Begins a section of the page.
+pub(crate) fn begin(section: &str) {
+    eprintln!("\n{section}");
+    println!("{}", json!({ "section": section }));
+}
+
 /// Prints a row: `value` and `baseline` in `unit`, the ratio of the two, and the target as text.
 /// `met` is the verdict.
 pub(crate) fn print(
@@ -17,7 +26,7 @@ pub(crate) fn print(
         0.0
     };
     eprintln!(
-        "{what}: {value:.2} {unit}; {}: {:.2} {unit}; ratio {ratio:.3}; target {}",
+        "{what}: {value:.2} {unit}; {}: {:.2} {unit}; ratio {ratio:.3}; target {:?}",
         baseline.0, baseline.1, target.0
     );
     let row = json!({

@@ -90,6 +90,32 @@ fn key_is_found_by_kid_and_fitting_algorithm_only() {
     assert_eq!(found(None, Algorithm::Rs256), 0);
 }
 
+/// A key whose `alg` its own kind cannot do is good for nothing, not for both.
+#[test]
+fn a_key_has_to_fit_its_alg_and_its_kind() {
+    let torn = jwk("a", Algorithm::Es256).replace(r#""alg":"ES256""#, r#""alg":"EdDSA""#);
+    let set = set(&[torn]).unwrap();
+    for algorithm in [Algorithm::Es256, Algorithm::EdDsa] {
+        assert!(set.candidates(&query(Some("a"), algorithm)).is_empty());
+        assert!(set.candidates(&query(None, algorithm)).is_empty());
+    }
+}
+
+#[test]
+fn keys_with_an_empty_or_overlong_id_are_left_out() {
+    let (overlong, longest) = ("k".repeat(MAX_KID_BYTES + 1), "k".repeat(MAX_KID_BYTES));
+    for kid in ["", &overlong] {
+        assert!(set(&[jwk(kid, Algorithm::EdDsa)]).unwrap().is_empty());
+    }
+    let set = set(&[jwk(&longest, Algorithm::EdDsa)]).unwrap();
+    assert!(!set.is_empty());
+    assert_eq!(
+        set.candidates(&query(Some(&longest), Algorithm::EdDsa))
+            .len(),
+        1
+    );
+}
+
 #[test]
 fn sc_241_metadata_of_another_issuer_is_refused() {
     let issuer = HttpUrl::parse("https://auth.example.com/a").unwrap();
