@@ -57,10 +57,10 @@ impl Both {
         forgotten
     }
 
-    /// Waits until both accept everything that is new.
-    async fn serve_again(&self) {
+    /// Waits until both accept so many new ones in a row.
+    async fn serve_again(&self, count: usize) {
         eventually("everything new is accepted", async || {
-            for _ in 0..200 {
+            for _ in 0..count {
                 let strict = self.strict.insert(vouched(&self.strict)).await;
                 let lax = self.lax.insert(proof(&self.lax, 0)).await;
                 if strict.is_err() || lax.is_err() {
@@ -109,7 +109,8 @@ async fn sc_095_a_slot_that_moves_to_another_primary() {
     for node in &cluster.nodes[..3] {
         node.ask(&format!("CLUSTER SETSLOT {slot} NODE {}", id(target)));
     }
-    both.serve_again().await;
+    // So many that none of the 64 partitions can be missed by chance.
+    both.serve_again(1_000).await;
     assert_ne!(both.strict.log.epoch(), both.epoch, "another run");
     assert_eq!(both.forgotten().await, 0, "records moved along");
 }
@@ -157,7 +158,7 @@ async fn sc_095_a_promoted_standby_is_another_run() {
         "a standby is not asked"
     );
     assert_eq!(standby.ask("SELECT pg_promote()"), "t");
-    both.serve_again().await;
+    both.serve_again(20).await;
     assert_ne!(both.strict.log.epoch(), both.epoch, "another timeline");
     let forgotten = both.forgotten().await;
     assert_eq!(forgotten, 20, "what the standby had not heard of");
