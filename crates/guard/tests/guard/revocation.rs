@@ -74,6 +74,35 @@ async fn each_lock_refuses_and_each_release_serves_again() {
 }
 
 #[tokio::test]
+async fn sc_201_whoever_refuses_a_token_refuses_what_descends_from_it() {
+    let world = World::start().await;
+    let mut claims = world.issuer.claims(&world.holder);
+    claims["urn:keybound:ancestors"] = json!(["grt_root", "tok_parent"]);
+    let token = world.issuer.sign(&claims);
+    world.accept(&token).await;
+    let apply = |issuer: &str, token_id: &str, event| {
+        let subject = Subject::Token {
+            issuer: issuer.to_owned(),
+            token_id: token_id.to_owned(),
+        };
+        world.guard.revocations().apply(&subject, event, None);
+    };
+    for ancestor in ["grt_root", "tok_parent"] {
+        apply(&world.issuer.url, ancestor, SignalEvent::Locked);
+        let cause = world.refused(&token, &world.proof(&token)).await;
+        assert_eq!(cause, Cause::TokenRevoked, "{ancestor}");
+        apply(&world.issuer.url, ancestor, SignalEvent::Released);
+        world.accept(&token).await;
+    }
+    apply(
+        "https://elsewhere.example.com",
+        "grt_root",
+        SignalEvent::Locked,
+    );
+    world.accept(&token).await;
+}
+
+#[tokio::test]
 async fn lock_of_somebody_else_refuses_nobody() {
     let world = World::start().await;
     let (token, token_id) = token(&world);

@@ -17,6 +17,7 @@ mod clients;
 mod damage;
 mod events;
 mod full;
+mod grants;
 mod issuance;
 mod keys;
 mod signals;
