@@ -15,6 +15,7 @@ use keybound_holder::discovery::{self, ProtectedResource};
 use keybound_holder::registration::{self, RegisteredAuthentication, RegistrationRequest};
 use keybound_holder::{
     ClientAuthentication, Holder, HolderConfig, HolderError, HttpClient, Timeouts,
+    TokenRequestProof,
 };
 use keybound_proto::jose::{Algorithm, Signer};
 use keybound_proto::token::TokenHash;
@@ -25,7 +26,7 @@ use crate::config::secret::make_private_directory;
 use crate::context::{Context, shown};
 use crate::failure::{Failure, chain};
 use crate::input::unwritable;
-use crate::profile::{Profile, ProfileFile};
+use crate::profile::{Profile, ProfileFile, TokenRequestName};
 
 /// How a command says who it is and what token it wants.
 #[derive(Debug, Clone, Args)]
@@ -127,6 +128,13 @@ impl Client {
         automatic: bool,
     ) -> Result<Self, Failure> {
         let kid = profile.key.public_key().thumbprint().to_string();
+        let request_proof = match profile.file.token_request {
+            None | Some(TokenRequestName::Dpop) => TokenRequestProof::Dpop,
+            Some(TokenRequestName::Httpsig) => TokenRequestProof::Signature { keyid: None },
+            Some(TokenRequestName::HttpsigRegistered) => TokenRequestProof::Signature {
+                keyid: Some(kid.clone()),
+            },
+        };
         let config = HolderConfig {
             issuer: profile.issuer.clone(),
             client_id: profile.file.client_id.clone(),
@@ -142,7 +150,8 @@ impl Client {
                 .or_else(|| profile.file.scope.clone()),
             timeouts: identity.timeouts(),
         };
-        let holder = Holder::new(config, Arc::clone(&context.clock)).map_err(failure)?;
+        let holder = Holder::requesting(request_proof, config, Arc::clone(&context.clock))
+            .map_err(failure)?;
         Ok(Self {
             holder,
             profile,
@@ -326,6 +335,7 @@ async fn registered(
         key: "file:key.pem".to_owned(),
         resource: None,
         scope: None,
+        token_request: None,
         control: None,
     };
     file.write(&path)?;

@@ -33,9 +33,25 @@ pub(crate) struct ProfileFile {
     /// The scope to ask for, when the command does not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) scope: Option<String>,
+    /// How token requests show possession of the key: `dpop` (the default), `httpsig` with a key the
+    /// request brings, or `httpsig-registered` with one the issuer knows by its thumbprint as `kid`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) token_request: Option<TokenRequestName>,
     /// Origin of the control plane.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) control: Option<String>,
+}
+
+/// How token requests show possession of the key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum TokenRequestName {
+    /// By a DPoP proof.
+    Dpop,
+    /// By a signature over the request, which brings the key.
+    Httpsig,
+    /// By a signature over the request, with a registered key.
+    HttpsigRegistered,
 }
 
 /// A profile that can be used.

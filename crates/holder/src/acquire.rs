@@ -1,5 +1,6 @@
 //! One request for a token: `client_credentials` (RFC 6749 section 4.4) with
-//! client authentication and a DPoP proof (RFC 9449 section 5). One attempt,
+//! client authentication and a DPoP proof (RFC 9449 section 5), or a signature over the whole
+//! request. One attempt,
 //! or two when the server asks for its nonce; each has a proof and an
 //! assertion of its own. There is no other grant and no weaker
 //! authentication to fall back to.
@@ -22,6 +23,7 @@ use crate::discovery::{self, AuthorizationServer};
 use crate::error::HolderError;
 use crate::http_client::{HttpClient, Incoming, Outgoing};
 use crate::proof::{self, ProofFacts};
+use crate::request_signature::{self, TokenRequestProof};
 use crate::secret::Secret;
 use crate::server_memory::{ServerMemory, Span};
 use crate::token::{Asked, BoundToken, Judgement, judge};
@@ -56,6 +58,7 @@ pub(crate) struct Acquirer {
     pub(crate) client_id: String,
     pub(crate) authentication: ClientAuthentication,
     pub(crate) proof_key: Arc<dyn Signer>,
+    pub(crate) request_proof: TokenRequestProof,
     pub(crate) resource: Option<String>,
     pub(crate) scope: Option<String>,
     pub(crate) http: HttpClient,
@@ -170,6 +173,7 @@ impl Acquirer {
         let asked = Asked {
             endpoint,
             jkt: self.proof_key.public_key().thumbprint(),
+            token_type: self.request_proof.token_type(),
             at: self.clock.now(),
         };
         let outgoing = self.outgoing(endpoint, nonce)?;
@@ -188,20 +192,10 @@ impl Acquirer {
         let now = self
             .servers
             .server_time(endpoint.origin(), self.clock.now());
-        let facts = ProofFacts {
-            method: &Method::POST,
-            url: endpoint,
-            iat: now,
-            token: None,
-            nonce,
-            content_digest: None,
-        };
-        let proof = proof::prove(&*self.proof_key, &facts)?;
         let mut headers = HeaderMap::new();
         let form = HeaderValue::from_static("application/x-www-form-urlencoded");
         headers.insert(CONTENT_TYPE, form);
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
-        headers.insert(DPOP, sensitive(&proof)?);
 
         let mut form = Form::new();
         form.push("grant_type", "client_credentials");
@@ -211,11 +205,30 @@ impl Acquirer {
                 form.push(name, value);
             }
         }
+        let body = form.into_body();
+        match &self.request_proof {
+            TokenRequestProof::Dpop => {
+                let facts = ProofFacts {
+                    method: &Method::POST,
+                    url: endpoint,
+                    iat: now,
+                    token: None,
+                    nonce,
+                    content_digest: None,
+                };
+                let proof = proof::prove(&*self.proof_key, &facts)?;
+                headers.insert(DPOP, sensitive(&proof)?);
+            }
+            TokenRequestProof::Signature { keyid } => {
+                let key = (&*self.proof_key, keyid.as_deref());
+                request_signature::sign(&mut headers, (endpoint, &body), key, now)?;
+            }
+        }
         Ok(Outgoing {
             method: Method::POST,
             url: endpoint,
             headers,
-            body: form.into_body(),
+            body,
             max_body: MAX_ANSWER_BYTES,
             timeout: None,
         })

@@ -27,6 +27,7 @@ use crate::flight::Tokens;
 use crate::http_client::{HttpClient, Outgoing, Timeouts, check_confidential};
 use crate::message::{self, Presentation};
 use crate::proof::{self, ProofFacts};
+use crate::request_signature::TokenRequestProof;
 use crate::server_memory::ServerMemory;
 use crate::token::BoundToken;
 
@@ -112,12 +113,30 @@ impl Holder {
     /// [`HolderError::IssuerUnusable`] for an issuer in clear text elsewhere
     /// than on this machine; [`HolderError::Backend`] when TLS cannot be set up.
     pub fn new(config: HolderConfig, clock: Arc<dyn Clock>) -> Result<Self, HolderError> {
+        Self::requesting(TokenRequestProof::Dpop, config, clock)
+    }
+
+    /// The same, with this proof in token requests. Tokens that were asked for with a signature
+    /// are presented with signatures.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn requesting(
+        request_proof: TokenRequestProof,
+        config: HolderConfig,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, HolderError> {
+        let presentation = match &request_proof {
+            TokenRequestProof::Dpop => Presentation::default(),
+            TokenRequestProof::Signature { .. } => Presentation::HttpSignature,
+        };
         discovery::issuer_places(&config.issuer)?;
         let acquirer = Arc::new(Acquirer {
             issuer: config.issuer,
             client_id: config.client_id,
             authentication: config.authentication,
             proof_key: config.proof_key,
+            request_proof,
             resource: config.resource,
             scope: config.scope,
             http: HttpClient::new(config.timeouts)?,
@@ -128,7 +147,7 @@ impl Holder {
         let tokens = Tokens::new(Arc::clone(&acquirer));
         Ok(Self {
             inner: Arc::new(Inner { acquirer, tokens }),
-            presentation: Presentation::default(),
+            presentation,
         })
     }
 

@@ -43,10 +43,10 @@ pub enum Presentation {
 }
 
 /// The label of our signatures. It means nothing to a verifier.
-const LABEL: &str = "sig1";
+pub(crate) const LABEL: &str = "sig1";
 
-const SIGNATURE_INPUT: HeaderName = HeaderName::from_static("signature-input");
-const SIGNATURE: HeaderName = HeaderName::from_static("signature");
+pub(crate) const SIGNATURE_INPUT: HeaderName = HeaderName::from_static("signature-input");
+pub(crate) const SIGNATURE: HeaderName = HeaderName::from_static("signature");
 
 /// The fields that only the holder may set when it signs requests.
 pub(crate) const RESERVED: [(&str, &str); 4] = [
@@ -58,7 +58,7 @@ pub(crate) const RESERVED: [(&str, &str); 4] = [
 
 /// Header fields of the `http` crate as a view.
 #[derive(Clone, Copy)]
-struct Lines<'a>(&'a HeaderMap);
+pub(crate) struct Lines<'a>(pub(crate) &'a HeaderMap);
 
 impl FieldLines for Lines<'_> {
     fn lines<'s>(&'s self, name: &str) -> Vec<&'s [u8]> {

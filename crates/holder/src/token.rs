@@ -33,6 +33,7 @@ struct Inner {
     text: Zeroizing<String>,
     hash: TokenHash,
     jkt: Jkt,
+    token_type: &'static str,
     obtained_at: UnixTime,
     expires_at: UnixTime,
     scope: Option<String>,
@@ -52,6 +53,11 @@ impl BoundToken {
     /// The thumbprint of the key it was requested with.
     pub fn jkt(&self) -> Jkt {
         self.inner.jkt
+    }
+
+    /// `DPoP` or `httpsig`.
+    pub fn token_type(&self) -> &'static str {
+        self.inner.token_type
     }
 
     /// When its use began, by this machine's clock.
@@ -93,6 +99,8 @@ pub(crate) enum Judgement {
 pub(crate) struct Asked<'a> {
     pub(crate) endpoint: &'a HttpUrl,
     pub(crate) jkt: Jkt,
+    /// The type the token must be of.
+    pub(crate) token_type: &'static str,
     /// Taken before the request went out, so that the expiry errs on the
     /// early side.
     pub(crate) at: UnixTime,
@@ -123,7 +131,7 @@ fn granted(asked: &Asked<'_>, answer: &Incoming) -> Result<BoundToken, HolderErr
 
     // SECURITY: what is not bound never becomes a value that could be sent.
     let token_type = required("token_type")?;
-    if !token_type.eq_ignore_ascii_case("DPoP") {
+    if !token_type.eq_ignore_ascii_case(asked.token_type) {
         return Err(HolderError::NotBound {
             token_type: printable(token_type),
         });
@@ -144,6 +152,7 @@ fn granted(asked: &Asked<'_>, answer: &Incoming) -> Result<BoundToken, HolderErr
             hash: TokenHash::of(text.as_bytes()),
             text: Zeroizing::new(text.to_owned()),
             jkt: asked.jkt,
+            token_type: asked.token_type,
             obtained_at: asked.at,
             expires_at: asked.at.plus(lifetime),
             scope: string("scope")?.map(str::to_owned),

@@ -135,6 +135,7 @@ fn write_profile(directory: &Path, ports: &Ports) -> Result<(), Failure> {
         key: format!("file:{ADMIN_KEY}"),
         resource: Some(format!("{}/", ports.control_url())),
         scope: None,
+        token_request: None,
         control: Some(ports.control_url()),
     }
     .write(&directory.join(ADMIN_PROFILE))

@@ -67,7 +67,7 @@ pub(crate) struct TokenDescription {
     token_id: Option<String>,
     /// SHA-256 of the token, hexadecimal.
     sha256: String,
-    /// `DPoP`.
+    /// `DPoP`, or `httpsig` where the profile says `token_request`.
     token_type: &'static str,
     /// Thumbprint of the key the token is bound to.
     jkt: String,
@@ -132,7 +132,7 @@ impl TokenDescription {
         Self {
             token_id: inspect::token_id(token.expose()),
             sha256: token.hash().to_hex(),
-            token_type: "DPoP",
+            token_type: token.token_type(),
             jkt: token.jkt().to_string(),
             x5t_s256: inspect::certificate(token.expose()),
             scope: token.scope().map(str::to_owned),

@@ -158,6 +158,7 @@ pub(crate) fn write_profile(directory: &Path, addresses: &Addresses) -> Result<P
         key: "file:keys/admin.pem".to_owned(),
         resource: Some(addresses.control_resource()),
         scope: None,
+        token_request: None,
         control: Some(addresses.control_url()),
     };
     profile.write(&path)?;

@@ -9,5 +9,6 @@ mod probe;
 mod program;
 mod proofs;
 mod serve;
+mod signed_requests;
 mod tls;
 mod usage;

@@ -6,8 +6,13 @@ use http::HeaderMap;
 use super::*;
 
 fn judged(status: u16, body: &str) -> Result<Judgement, HolderError> {
+    judged_as("DPoP", status, body)
+}
+
+fn judged_as(token_type: &'static str, status: u16, body: &str) -> Result<Judgement, HolderError> {
     let endpoint = HttpUrl::parse("https://auth.example/token?tenant=x").expect("a URL");
     let asked = Asked {
+        token_type,
         endpoint: &endpoint,
         jkt: Jkt::from_bytes([7; 32]),
         at: UnixTime::from_secs(1000),
@@ -37,6 +42,16 @@ fn sc_286_a_token_of_another_type_is_dropped() {
         let error = judged(200, &body).expect_err(token_type);
         assert!(matches!(error, HolderError::NotBound { .. }), "{error:?}");
         assert!(!format!("{error:?} {error}").contains("canary"));
+    }
+    // A signed request gets a token for signatures, and a proof one for proofs.
+    for (asked, got) in [
+        ("httpsig", "DPoP"),
+        ("httpsig", "Bearer"),
+        ("DPoP", "httpsig"),
+    ] {
+        let body = format!(r#"{{"access_token":"a","token_type":"{got}","expires_in":60}}"#);
+        let error = judged_as(asked, 200, &body).expect_err(got);
+        assert!(matches!(error, HolderError::NotBound { .. }), "{error:?}");
     }
 }
 
