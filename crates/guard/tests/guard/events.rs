@@ -54,6 +54,7 @@ async fn a_target_that_can_be_read_two_ways_is_counted_and_summed() {
         headers: &HeaderMap::new(),
         has_content: false,
         certificate: None,
+        certificate_hash: None,
     };
     let origin = Origin::parse("https://api.example.com").unwrap();
     let facts = RequestFacts::default();
