@@ -4,8 +4,10 @@
 
 use std::io::{self, Write};
 
-use keybound_proto::jose::Jws;
+use keybound_proto::base64url;
+use keybound_proto::jose::{Jws, PublicKey};
 use keybound_proto::json::Object;
+use keybound_proto::signature::{SignatureAlgorithm, runtime_key};
 use keybound_proto::token::{TokenHash, artefact};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -40,7 +42,8 @@ pub(crate) struct Inspection {
 /// What a token says of itself. Absent members are left out.
 #[derive(Debug, Default, Serialize, JsonSchema)]
 pub(crate) struct TokenClaims {
-    /// Thumbprint of the key the token is bound to (`cnf.jkt`).
+    /// Thumbprint of the key the token is bound to (`cnf.jkt`, or that of the key in `cnf.jwk` or
+    /// `cnf.htsk`).
     #[serde(skip_serializing_if = "Option::is_none")]
     jkt: Option<String>,
     /// Thumbprint of the certificate the token is bound to (`cnf.x5t#S256`).
@@ -158,7 +161,7 @@ impl TokenClaims {
             return claims;
         };
         if let Ok(Some(cnf)) = payload.object("cnf") {
-            claims.jkt = text(cnf, "jkt");
+            claims.jkt = text(cnf, "jkt").or_else(|| named_key(cnf));
             claims.x5t_s256 = text(cnf, "x5t#S256");
         }
         claims.issuer = text(&payload, "iss");
@@ -188,6 +191,20 @@ impl TokenClaims {
             _ => "yes",
         }
     }
+}
+
+/// The thumbprint of a key that stands in the token itself.
+fn named_key(cnf: &Object<'_>) -> Option<String> {
+    let key = match (cnf.object("jwk").ok()?, cnf.object("htsk").ok()?) {
+        (Some(jwk), _) => PublicKey::from_jwk_object(jwk).ok()?,
+        (None, Some(htsk)) => {
+            let algorithm = SignatureAlgorithm::from_name(&text(htsk, "alg")?)?;
+            let point = base64url::decode(text(htsk, "pub")?.as_bytes()).ok()?;
+            runtime_key(algorithm, &point).ok()?
+        }
+        (None, None) => return None,
+    };
+    Some(key.thumbprint().to_string())
 }
 
 fn text(object: &Object<'_>, name: &'static str) -> Option<String> {
@@ -307,6 +324,28 @@ mod tests {
             "only_with_key"
         );
         assert_eq!(inspect(&text, 2_000).expect("a token").replayable, "no");
+    }
+
+    #[test]
+    fn a_key_in_the_token_binds_it_as_well() {
+        const X: &str = "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo";
+        for cnf in [
+            format!(r#"{{"jwk":{{"kty":"OKP","crv":"Ed25519","x":"{X}"}}}}"#),
+            format!(r#"{{"htsk":{{"alg":"ed25519","pub":"{X}"}}}}"#),
+        ] {
+            let payload = format!(r#"{{"exp":2000,"cnf":{cnf}}}"#);
+            let text = token(r#"{"typ":"at+jwt","alg":"ES256"}"#, &payload);
+            let inspection = inspect(&text, 1_000).expect("a token");
+            assert_eq!(inspection.replayable, "only_with_key", "{cnf}");
+            // RFC 8037 appendix A.3.
+            let thumbprint = "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k";
+            assert_eq!(inspection.claims.jkt.as_deref(), Some(thumbprint));
+        }
+        let nothing = token(
+            r#"{"typ":"at+jwt","alg":"ES256"}"#,
+            r#"{"exp":2000,"cnf":{"jwk":{}}}"#,
+        );
+        assert_eq!(inspect(&nothing, 1_000).expect("a token").replayable, "yes");
     }
 
     #[test]
