@@ -10,6 +10,7 @@ mod gateway;
 mod issuer;
 mod live;
 mod locks;
+mod names;
 mod pki;
 mod renewal;
 mod world;

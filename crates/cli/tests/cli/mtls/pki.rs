@@ -41,6 +41,8 @@ default_ca = here
 database = index.txt
 new_certs_dir = .
 rand_serial = yes
+crlnumber = crlnumber
+default_crl_days = 2
 default_md = sha256
 policy = any
 unique_subject = no
@@ -71,6 +73,7 @@ pub(crate) fn begin(home: &Home) {
     fs::create_dir(home.path("pki")).expect("makes the folder");
     home.write("pki/openssl.cnf", CONFIG);
     home.write("pki/index.txt", "");
+    home.write("pki/crlnumber", "01\n");
     authority(home, "ca", "/CN=our clients");
     let server = Wanted {
         extensions: "subjectAltName=DNS:localhost\nextendedKeyUsage=serverAuth\n",
@@ -154,6 +157,22 @@ pub(crate) fn bundle(home: &Home, name: &str, members: &[&str]) {
     let read = |member: &&str| fs::read_to_string(file(home, member, "pem")).expect("reads");
     let text: String = members.iter().map(read).collect();
     home.write(&format!("pki/{name}.pem"), &text);
+}
+
+/// Revokes a certificate of the authority `ca`, in `pki/ca.crl`.
+pub(crate) fn revoke(home: &Home, name: &str) {
+    let by = [
+        "ca",
+        "-config",
+        "openssl.cnf",
+        "-cert",
+        "ca.pem",
+        "-keyfile",
+        "ca.key",
+    ];
+    let certificate = format!("{name}.pem");
+    openssl(home, &[&by[..], &["-revoke", &certificate]].concat());
+    openssl(home, &[&by[..], &["-gencrl", "-out", "ca.crl"]].concat());
 }
 
 pub(crate) fn file(home: &Home, name: &str, end: &str) -> PathBuf {
