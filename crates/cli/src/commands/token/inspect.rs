@@ -293,7 +293,7 @@ mod tests {
     use super::*;
 
     fn token(header: &str, payload: &str) -> String {
-        let part = |text: &str| keybound_proto::base64url::encode(text.as_bytes());
+        let part = |text: &str| base64url::encode(text.as_bytes());
         format!(
             "{}.{}.{}",
             part(header),
