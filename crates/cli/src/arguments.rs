@@ -6,8 +6,8 @@ use std::ffi::OsString;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    completions, config, demo, dev, events, init, key, lock, man, probe, proof, reference, request,
-    serve, token,
+    completions, config, demo, dev, events, init, key, lock, login, man, probe, proof, reference,
+    request, serve, token,
 };
 
 /// Sender-constrained tokens: a stolen token is worthless without its key.
@@ -66,6 +66,8 @@ pub(crate) enum Command {
     Lock(lock::LockArguments),
     /// Release a lock
     Unlock(lock::UnlockArguments),
+    /// Make a single-use link that logs a browser in to the issuer's pages
+    Login(login::LoginArguments),
     /// Send one signed request
     Request(request::RequestArguments),
     /// Make, verify and explain DPoP proofs

@@ -8,6 +8,7 @@ pub(crate) mod events;
 pub(crate) mod init;
 pub(crate) mod key;
 pub(crate) mod lock;
+pub(crate) mod login;
 pub(crate) mod man;
 pub(crate) mod probe;
 pub(crate) mod proof;
@@ -32,6 +33,7 @@ pub(crate) fn run(command: Command, context: &Context) -> Outcome {
         Command::Token(command) => token::run(&command, context),
         Command::Lock(arguments) => lock::lock(&arguments, context),
         Command::Unlock(arguments) => lock::unlock(&arguments, context),
+        Command::Login(arguments) => login::run(&arguments, context),
         Command::Request(arguments) => request::run(&arguments, context),
         Command::Proof(command) => proof::run(&command, context),
         Command::Probe(command) => probe::run(&command, context),

@@ -20,7 +20,7 @@ pub use crate::store::grants::{
     GrantRecord, GrantUse, NewRefreshToken, RefreshState, RefreshToken,
 };
 pub use crate::store::issuance::{Issuance, IssuanceOutcome, Lineage, SpendOutcome};
-pub use crate::store::kept::{Kept, KeptChange, KeptKind, KeptRef};
+pub use crate::store::kept::{Kept, KeptChange, KeptKind, KeptRef, LogInLink};
 pub use crate::store::signals::{MAX_SIGNALS, PendingSignal, SignalPage, StreamRecord};
 pub use crate::store::signing_keys::{KeyPurpose, StoredKey};
 pub use crate::store::tokens::{TokenRecord, TokenRef};

@@ -162,6 +162,8 @@ impl Clients {
             sight: Sight::Own,
             redirect_uris: record.redirect_uris.clone(),
             pushed_only: false,
+            name: record.name.clone(),
+            registered_itself: true,
         })
     }
 }

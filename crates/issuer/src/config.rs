@@ -110,6 +110,8 @@ pub enum Approval {
         /// `sub` of the tokens.
         identity: String,
     },
+    /// A person who is logged in, on a page of the issuer.
+    Person,
 }
 
 /// Client certificates (RFC 8705).

@@ -284,6 +284,8 @@ fn client(
         nonce_required: configured.nonce,
         redirect_uris: redirect_uris(configured)?,
         pushed_only: configured.pushed_only,
+        name: None,
+        registered_itself: false,
         sight: configured.sight.clone(),
         id: configured.id.clone(),
     })

@@ -8,7 +8,7 @@
 //! | scope | for |
 //! |---|---|
 //! | `keybound:read` | reading locks, tokens, events |
-//! | `keybound:respond` | locking, unlocking, revoking |
+//! | `keybound:respond` | locking, unlocking, revoking, logging in to the issuer |
 //! | `keybound:gateway` | following signals, delivering events |
 //!
 //! Errors are problem documents (`problem`). Not here: listeners, request
@@ -37,6 +37,7 @@ mod access;
 mod call;
 mod events;
 mod locks;
+mod log_in;
 mod metadata;
 mod problem;
 mod signals;
@@ -101,6 +102,7 @@ pub fn router(config: ControlConfig, store: Store, clock: Arc<dyn Clock>) -> Rou
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Endpoint {
     CreateLock,
+    CreateLogInLink,
     CreateStream,
     DeleteStream,
     DeliverEvents,
@@ -125,8 +127,9 @@ enum Access {
 }
 
 impl Endpoint {
-    const ALL: [Self; 15] = [
+    const ALL: [Self; 16] = [
         Self::CreateLock,
+        Self::CreateLogInLink,
         Self::CreateStream,
         Self::DeleteStream,
         Self::DeliverEvents,
@@ -154,6 +157,7 @@ impl Endpoint {
         const RESPOND: Access = Scope(RESPOND_SCOPE);
         match self {
             Self::CreateLock => ("create_lock", POST, "/v1/locks", RESPOND),
+            Self::CreateLogInLink => ("create_log_in_link", POST, "/v1/log-in-links", RESPOND),
             Self::CreateStream => ("create_stream", POST, "/ssf/streams", GATEWAY),
             Self::DeleteStream => ("delete_stream", DELETE, "/ssf/streams", GATEWAY),
             Self::DeliverEvents => ("deliver_events", POST, "/v1/events", GATEWAY),
@@ -200,6 +204,7 @@ impl Endpoint {
     fn handler(self) -> MethodRouter<Arc<Control>> {
         match self {
             Self::CreateLock => post(locks::create),
+            Self::CreateLogInLink => post(log_in::create),
             Self::CreateStream => post(signals::create_stream),
             Self::DeleteStream => delete(signals::delete_stream),
             Self::DeliverEvents => post(events::deliver),

@@ -11,6 +11,7 @@
 use keybound_proto::time::UnixTime;
 use keybound_proto::token::TokenHash;
 use rusqlite::{Connection, OptionalExtension, params};
+use serde::{Deserialize, Serialize};
 
 use super::Store;
 use super::writer::Work;
@@ -45,6 +46,15 @@ pub struct KeptRef {
     pub kind: KeptKind,
     /// SHA-256 of the secret that names it.
     pub hash: TokenHash,
+}
+
+/// What a link for logging in stands for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogInLink {
+    /// As whom.
+    pub identity: String,
+    /// Whether it was used.
+    pub used: bool,
 }
 
 /// A kept document.

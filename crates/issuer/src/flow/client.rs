@@ -42,6 +42,10 @@ pub struct Client {
     pub redirect_uris: Vec<String>,
     /// Whether it has to push its authorization requests (RFC 9126 section 6).
     pub pushed_only: bool,
+    /// What it is called, for people.
+    pub name: Option<String>,
+    /// Whether nobody configured it: its name is what it calls itself.
+    pub registered_itself: bool,
 }
 
 /// A grant this issuer knows.
@@ -224,6 +228,8 @@ pub(crate) mod tests {
             sight: Sight::Own,
             redirect_uris: Vec::new(),
             pushed_only: false,
+            name: None,
+            registered_itself: false,
         }
     }
 

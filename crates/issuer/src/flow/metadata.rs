@@ -24,6 +24,12 @@ pub mod path {
     pub const TOKEN: &str = "/token";
     /// Authorization (RFC 6749 section 3.1).
     pub const AUTHORIZE: &str = "/authorize";
+    /// Where a person decides.
+    pub const CONSENT: &str = "/consent";
+    /// Where a person logs in.
+    pub const LOG_IN: &str = "/login";
+    /// Where a person logs out.
+    pub const LOG_OUT: &str = "/logout";
     /// Pushed authorization requests (RFC 9126).
     pub const PUSHED: &str = "/par";
     /// Introspection (RFC 7662).

@@ -14,6 +14,7 @@ pub mod introspection;
 pub mod keys;
 pub mod metadata;
 pub mod mint;
+pub mod page;
 pub mod redirect;
 pub mod refresh;
 pub mod registration;

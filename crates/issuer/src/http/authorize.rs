@@ -20,6 +20,7 @@ use keybound_proto::wire::{self, Role};
 use serde::{Deserialize, Serialize};
 
 use super::answer::{self, Call, Refusal};
+use super::people;
 use super::pushed::REQUEST_URI;
 use crate::config::{Approval, AuthorizationConfig};
 use crate::flow::authorization::{self, AuthorizationRequest, Redirect};
@@ -81,9 +82,17 @@ async fn authorize(core: &Core, query: &[u8]) -> Result<Response<Body>, Stop> {
     let config = core.authorization().ok_or(Cause::RouteUnknown)?;
     let form = Form::parse(query)?;
     let asked = asked(core, config, &form, now).await?;
-    match &config.approval {
-        Approval::Automatic { identity } => allow(core, config, asked, identity, now).await,
+    if let Some(change) = asked.pushed {
+        let used_up = core.store().change_kept(change).await;
+        if !used_up.map_err(|error| unavailable(&error))? {
+            return Err(Cause::AuthorizationRequestUri.into());
+        }
     }
+    let answer = match &config.approval {
+        Approval::Automatic { identity } => give_code(core, &asked.request, identity, now).await,
+        Approval::Person => people::ask(core, asked.request, now).await,
+    };
+    Ok(answer?)
 }
 
 /// Finds the request, pushed or in the query.
@@ -145,21 +154,14 @@ async fn pushed(core: &Core, client: &Client, uri: &str, now: UnixTime) -> Resul
 }
 
 /// Gives the code: the person named by `identity` allowed all of the request.
-async fn allow(
+pub(super) async fn give_code(
     core: &Core,
-    config: &AuthorizationConfig,
-    asked: Asked,
+    request: &AuthorizationRequest,
     identity: &str,
     now: UnixTime,
-) -> Result<Response<Body>, Stop> {
+) -> Result<Response<Body>, Rejection> {
+    let config = core.authorization().ok_or(Cause::RouteUnknown)?;
     let store = core.store();
-    if let Some(change) = asked.pushed {
-        let used_up = store.change_kept(change).await;
-        if !used_up.map_err(|error| unavailable(&error))? {
-            return Err(Cause::AuthorizationRequestUri.into());
-        }
-    }
-    let request = asked.request;
     let text = base64url::encode(&random::bytes::<32>()?);
     let code = Code {
         client_id: request.client_id.clone(),
@@ -182,6 +184,16 @@ async fn allow(
         request.state.as_deref(),
     );
     Ok(see_other(&to))
+}
+
+/// Tells the client that the person said no.
+pub(super) fn denied(core: &Core, request: &AuthorizationRequest) -> Response<Body> {
+    let parameters = [
+        ("error", "access_denied"),
+        ("error_description", "the person said no"),
+    ];
+    let state = request.state.as_deref();
+    see_other(&location(core, &request.redirect_uri, &parameters, state))
 }
 
 fn refuse_there(
@@ -223,7 +235,7 @@ fn location(
     format!("{redirect_uri}{separator}{}", added.finish())
 }
 
-fn see_other(location: &str) -> Response<Body> {
+pub(super) fn see_other(location: &str) -> Response<Body> {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::SEE_OTHER;
     answer::set(&mut response, header::LOCATION, Some(location.to_owned()));

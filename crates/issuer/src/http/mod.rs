@@ -13,6 +13,7 @@ mod body;
 mod cors;
 mod grants;
 mod introspect;
+mod people;
 mod prove;
 mod public;
 mod pushed;
@@ -26,6 +27,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::routing::{MethodRouter, get, post};
 
+use crate::config::Approval;
 use crate::flow::metadata::{self, path};
 use crate::state::Core;
 
@@ -45,6 +47,18 @@ pub(crate) fn router(core: Arc<Core>) -> Router {
             .route(&at(path::PUSHED), only(post(pushed::handle)))
             .route(&at(path::AUTHORIZE), only(get(authorize::handle)));
     }
+    if asks_people(&core) {
+        router = router
+            .route(
+                &at(path::CONSENT),
+                only(get(people::question).post(people::decide)),
+            )
+            .route(
+                &at(path::LOG_IN),
+                only(get(people::log_in).post(people::confirm)),
+            )
+            .route(&at(path::LOG_OUT), only(post(people::log_out)));
+    }
     for location in metadata::locations(&config.url) {
         router = router.route(&location, only(get(public::metadata)));
     }
@@ -53,6 +67,11 @@ pub(crate) fn router(core: Arc<Core>) -> Router {
         .with_state(Arc::clone(&core))
         // Outermost: every answer, refusals included, carries the exposure headers.
         .layer(axum::middleware::from_fn_with_state(core, cors::expose))
+}
+
+fn asks_people(core: &Core) -> bool {
+    let config = core.authorization();
+    config.is_some_and(|config| matches!(config.approval, Approval::Person))
 }
 
 /// A route that answers other methods with 405 in our own form.

@@ -12,6 +12,7 @@ mod keys;
 mod leakage;
 mod metadata;
 mod nonces;
+mod people;
 mod properties;
 mod registration;
 mod requests;

@@ -32,7 +32,7 @@ pub(crate) const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-
 
 /// Every header an answer of the issuer may have. One that is not here is a bug
 /// of the issuer or a decision somebody has to write down.
-const ALLOWED_HEADERS: [&str; 16] = [
+const ALLOWED_HEADERS: [&str; 21] = [
     "access-control-allow-headers",
     "access-control-allow-methods",
     "access-control-allow-origin",
@@ -41,14 +41,19 @@ const ALLOWED_HEADERS: [&str; 16] = [
     "allow",
     "cache-control",
     "content-length",
+    "content-security-policy",
     "content-type",
+    "cross-origin-opener-policy",
     "dpop-nonce",
     "location",
     "pragma",
     "referrer-policy",
     "retry-after",
+    "set-cookie",
     "vary",
     "www-authenticate",
+    "x-content-type-options",
+    "x-frame-options",
 ];
 
 pub(crate) struct World {

@@ -9,6 +9,7 @@ use crate::commands::dev::DevAddresses;
 use crate::commands::init::Initialized;
 use crate::commands::key::{KeyDescription, KeyList};
 use crate::commands::lock::LockAnswer;
+use crate::commands::login::LogInLink;
 use crate::commands::probe::{ProfileList, Rehearsal};
 use crate::commands::proof::{Explanation, NewProof};
 use crate::commands::request::Answer;
@@ -39,6 +40,7 @@ fn shapes() -> Vec<(&'static str, Json)> {
         ("token inspect", shape::<Inspection>()),
         ("token revoke", shape::<Revocation>()),
         ("lock, unlock", shape::<LockAnswer>()),
+        ("login", shape::<LogInLink>()),
         ("request", shape::<Answer>()),
         ("proof new", shape::<NewProof>()),
         ("proof verify, proof explain", shape::<Explanation>()),

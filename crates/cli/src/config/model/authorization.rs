@@ -14,7 +14,7 @@ pub(crate) struct AuthorizationSection {
     /// Whether every client has to push its requests (RFC 9126).
     pub require_pushed: bool,
     /// Allows every request at once, in the name of this identity, and asks nobody. For tests
-    /// and development.
+    /// and development. Without it a person decides who logged in with `keybound login`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unsafe_approve_as: Option<String>,
 }

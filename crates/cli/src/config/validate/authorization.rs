@@ -33,21 +33,25 @@ pub(super) fn check(
     let code_ttl = checker.duration(key, &section.code_ttl, 1..=60);
     let key = "issuer.authorization.request_ttl";
     let request_ttl = checker.duration(key, &section.request_ttl, 1..=599);
-    let Some(identity) = section.unsafe_approve_as.clone() else {
-        let message = "`issuer.authorization` names nobody who decides about requests";
-        let help = "for tests and development, `unsafe_approve_as = \"demo-user\"` allows them all";
-        checker.problem("issuer.authorization", message, Some(help));
-        return None;
+    let approval = match &section.unsafe_approve_as {
+        None => Approval::Person,
+        Some(identity) => {
+            checker.warning(
+                "issuer.authorization.unsafe_approve_as",
+                format!(
+                    "every authorization request is allowed in the name of `{identity}`, unasked"
+                ),
+                "remove it where people are meant to decide",
+            );
+            Approval::Automatic {
+                identity: identity.clone(),
+            }
+        }
     };
-    checker.warning(
-        "issuer.authorization.unsafe_approve_as",
-        format!("every authorization request is allowed in the name of `{identity}`, unasked"),
-        "remove it where people are meant to decide",
-    );
     Some(Some(AuthorizationConfig {
         code_ttl: code_ttl?,
         request_ttl: request_ttl?,
         pushed_only: section.require_pushed,
-        approval: Approval::Automatic { identity },
+        approval,
     }))
 }
