@@ -83,6 +83,7 @@ pub(crate) fn interop() -> Vec<Need> {
         .is_some()
     {
         needs.push(apache());
+        needs.push(browser());
         needs.push(terminators());
     }
     needs
@@ -270,6 +271,26 @@ fn apache() -> Need {
     }
 }
 
+/// A browser for the pages that people see.
+fn browser() -> Need {
+    let is_there = Path::new("/usr/bin/chromium").exists();
+    Need {
+        what: "Chromium".to_owned(),
+        state: if is_there {
+            Ok("installed".to_owned())
+        } else {
+            Err("not installed".to_owned())
+        },
+        install: with_root(vec![
+            "apt-get",
+            "install",
+            "--yes",
+            "--no-install-recommends",
+            "chromium",
+        ]),
+    }
+}
+
 /// Debian's packages, unpacked into the project's folder: nothing is installed, no service starts.
 fn terminators() -> Need {
     let is_there = paths::root().join("interop/.proxies/complete").exists();
@@ -322,7 +343,8 @@ fn packages() -> Need {
     }
 }
 
-/// Name and version of each package in a lock file; empty when there is none.
+/// Name and version of each package in a lock file; empty when there is none. Optional ones are
+/// for some machines only, so nothing follows from their absence.
 fn locked_packages(lock: &Path) -> Vec<(String, String)> {
     let Ok(text) = std::fs::read_to_string(lock) else {
         return Vec::new();
@@ -336,6 +358,7 @@ fn locked_packages(lock: &Path) -> Vec<(String, String)> {
     let mut found: Vec<(String, String)> = packages
         .iter()
         .filter(|(name, _)| !name.is_empty())
+        .filter(|(_, entry)| entry.get("optional") != Some(&Value::Bool(true)))
         .filter_map(|(name, entry)| {
             let version = entry.get("version")?.as_str()?;
             Some((name.clone(), version.to_owned()))
