@@ -20,6 +20,9 @@ use crate::error::{Failure, StoreError};
 /// The largest document, in bytes.
 const MAX_DOCUMENT: usize = 64 * 1024;
 
+/// The most documents of one kind: strangers can have them made, and must not fill the disk.
+pub(super) const MAX_OF_A_KIND: usize = if cfg!(test) { 200 } else { 50_000 };
+
 /// What something is kept for. One secret never serves as another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeptKind {
@@ -111,7 +114,7 @@ impl Store {
     /// # Errors
     ///
     /// [`StoreError::Invalid`] for a document over 64 KiB; [`StoreError::Full`],
-    /// [`StoreError::Unavailable`]: nothing is kept.
+    /// [`StoreError::Unavailable`], also where there are too many of the kind: nothing is kept.
     pub async fn keep(
         &self,
         kept: KeptRef,
@@ -154,6 +157,14 @@ impl Work<'_> {
         document: &str,
         expires_at: UnixTime,
     ) -> Result<(), Failure> {
+        // Walks along the primary key, so it costs something only where there are many.
+        let full = self
+            .connection
+            .prepare_cached("SELECT 1 FROM kept WHERE kind = ?1 LIMIT 1 OFFSET ?2")?
+            .exists(params![kept.kind.as_str(), MAX_OF_A_KIND - 1])?;
+        if full {
+            return Err(Failure::Overloaded("too many requests are under way"));
+        }
         self.connection
             .prepare_cached(
                 "INSERT OR REPLACE INTO kept (kind, hash, document, version, expires_at)

@@ -5,7 +5,7 @@ use keybound_proto::token::TokenHash;
 
 use super::super::grants::{GrantRecord, GrantUse, NewRefreshToken, RefreshState};
 use super::super::issuance::{Issuance, IssuanceOutcome, Lineage, SpendOutcome};
-use super::super::kept::{KeptChange, KeptKind, KeptRef};
+use super::super::kept::{KeptChange, KeptKind, KeptRef, MAX_OF_A_KIND};
 use super::super::withhold::RevokeOutcome;
 use super::*;
 
@@ -200,6 +200,33 @@ async fn of_two_changes_that_judged_the_same_document_one_wins() {
     assert_eq!(store.kept(name, at(NOW + 60)).await.unwrap(), None);
     let huge = "x".repeat(64 * 1024 + 1);
     assert!(store.keep(name, huge, at(NOW + 60)).await.is_err());
+}
+
+#[tokio::test]
+async fn strangers_cannot_fill_the_disk_with_requests() {
+    let (store, clock) = memory();
+    for number in 0..MAX_OF_A_KIND {
+        let name = KeptRef::of(KeptKind::Authorization, &number.to_string());
+        store.keep(name, String::new(), at(NOW + 60)).await.unwrap();
+    }
+    let one_more = KeptRef::of(KeptKind::Authorization, "one more");
+    assert!(
+        store
+            .keep(one_more, String::new(), at(NOW + 60))
+            .await
+            .is_err()
+    );
+    let other_kind = KeptRef::of(KeptKind::Code, "code");
+    store
+        .keep(other_kind, String::new(), at(NOW + 60))
+        .await
+        .unwrap();
+    clock.set(NOW + 61);
+    store.maintain();
+    store
+        .keep(one_more, String::new(), at(NOW + 120))
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
