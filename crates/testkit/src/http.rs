@@ -25,6 +25,7 @@ const ALLOWED_FIELDS: &[&str] = &[
     "dpop-nonce",
     "location",
     "pragma",
+    "referrer-policy",
     "retry-after",
     "transfer-encoding",
     "vary",

@@ -32,6 +32,15 @@ const UNSEEN: &[(&str, &str)] = &[
         "http.body_timeout",
         "takes a request that is never finished",
     ),
+    ("authorization.details", NEEDS_A_PERSON),
+    ("authorization.dpop_jkt", NEEDS_A_PERSON),
+    ("authorization.redirect_uri", NEEDS_A_PERSON),
+    ("authorization.request_uri", NEEDS_A_PERSON),
+    ("authorization.response_type", NEEDS_A_PERSON),
+    ("grant.code_verifier", NEEDS_A_PERSON),
+    ("grant.invalid", NEEDS_A_PERSON),
+    ("grant.key_mismatch", NEEDS_A_PERSON),
+    ("grant.reused", NEEDS_A_PERSON),
     ("http.body_too_large", "says nothing about tokens"),
     (
         "http.connection_header",
@@ -57,6 +66,8 @@ const UNSEEN: &[(&str, &str)] = &[
         "the issuer serves no upgrade, good or bad",
     ),
 ];
+
+const NEEDS_A_PERSON: &str = "codes come from people, and a probe has none to ask";
 
 /// Causes only a resource server or its gateway has; its own tests cover them.
 const OF_RESOURCE_SERVERS: &[&str] = &[

@@ -53,6 +53,11 @@ const UNSEEN: &[(&str, &str)] = &[
 /// Causes only an authorization server has; its own tests cover them.
 const OF_ISSUERS: &[&str] = &[
     "assertion.",
+    "authorization.details",
+    "authorization.dpop_jkt",
+    "authorization.redirect_uri",
+    "authorization.request_uri",
+    "authorization.response_type",
     "client.",
     "grant.",
     "issuer.",
