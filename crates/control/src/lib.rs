@@ -17,7 +17,7 @@ pub use crate::store::events::{
     BrokenChain, EventFilter, EventPage, MAX_DELIVERY, MAX_EVENTS, StoredEvent,
 };
 pub use crate::store::grants::{
-    GrantRecord, GrantUse, NewRefreshToken, RefreshState, RefreshToken,
+    ExchangeUse, GrantRecord, GrantUse, NewRefreshToken, RefreshState, RefreshToken,
 };
 pub use crate::store::issuance::{Issuance, IssuanceOutcome, Lineage, SpendOutcome};
 pub use crate::store::kept::{Kept, KeptChange, KeptKind, KeptRef, LogInLink};

@@ -164,6 +164,7 @@ impl Clients {
             pushed_only: false,
             name: record.name.clone(),
             registered_itself: true,
+            may_act: None,
         })
     }
 }

@@ -41,6 +41,8 @@ pub struct IssuerConfig {
     pub clients: Vec<ClientConfig>,
     /// The resources tokens are minted for, and their scopes.
     pub resources: Vec<ResourceConfig>,
+    /// Who may act for whom without the holder's proof.
+    pub delegations: Vec<DelegationConfig>,
     /// Dynamic registration.
     pub registration: RegistrationConfig,
     /// Client certificates; `None` where no listener asks for one.
@@ -164,6 +166,28 @@ pub struct ClientConfig {
     pub redirect_uris: Vec<String>,
     /// Whether it has to push its authorization requests.
     pub pushed_only: bool,
+    /// The identity that may become the actor of its tokens by exchanging them, and no other
+    /// (`may_act`, RFC 8693 section 4.4).
+    pub may_act: Option<String>,
+}
+
+/// A rule under which a resource server exchanges tokens that came to it, without a proof of
+/// their holders (RFC 8693).
+#[derive(Clone, Debug)]
+pub struct DelegationConfig {
+    /// Its name, which every token that comes of it is recorded with.
+    pub name: String,
+    /// The identity whose tokens these are; `*` for any.
+    pub subject: String,
+    /// The client that exchanges them.
+    pub actor: String,
+    /// The resources that the client serves: only tokens for one of them are exchanged.
+    pub serves: Vec<String>,
+    /// Resources that the new token may be for, beside those of the subject token that the client
+    /// may have tokens for.
+    pub resources: Vec<String>,
+    /// The scopes the new token may have at most.
+    pub scopes: Vec<String>,
 }
 
 /// How a configured client may sign its token requests (draft-richer-oauth-httpsig-03).

@@ -123,6 +123,7 @@ impl Issuer {
                 config.registration.client_anchors.clone(),
             ),
             resources: settings.resources,
+            delegations: settings.delegations,
             registration_scopes: settings.registration_scopes,
             metrics: Metrics::new(),
             keys,

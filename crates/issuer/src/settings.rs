@@ -15,11 +15,14 @@ use crate::config::{
     RequestSigningConfig,
 };
 use crate::flow::client::{Binding, Client, Credential, RequestSigning};
+use crate::flow::exchange::Rule;
 use crate::flow::keys::ClientKeys;
 use crate::flow::redirect;
 use crate::flow::resource::Resource;
 use crate::flow::scope::Scopes;
 use crate::keyring::JWKS_MAX_AGE;
+
+mod delegation;
 
 /// The longest life of an access token, in seconds: a day.
 const MAX_ACCESS_TTL: u64 = 86_400;
@@ -55,6 +58,7 @@ pub(crate) struct Settings {
     pub(crate) resources: Vec<Resource>,
     pub(crate) clients: Vec<Client>,
     pub(crate) registration_scopes: Scopes,
+    pub(crate) delegations: Vec<Rule>,
 }
 
 /// Checks a configuration as a whole.
@@ -81,8 +85,10 @@ pub(crate) fn check(config: &IssuerConfig) -> Result<Settings, ConfigError> {
         &resources,
         "registration.resources",
     )?;
+    let delegations = delegation::rules(config, &clients, &resources)?;
     Ok(Settings {
         resources,
+        delegations,
         clients,
         registration_scopes,
     })
@@ -286,6 +292,7 @@ fn client(
         pushed_only: configured.pushed_only,
         name: None,
         registered_itself: false,
+        may_act: configured.may_act.clone(),
         sight: configured.sight.clone(),
         id: configured.id.clone(),
     })

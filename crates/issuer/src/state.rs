@@ -20,6 +20,7 @@ use crate::clients::Clients;
 use crate::config::{AuthorizationConfig, IssuerConfig};
 use crate::entrance::Entrance;
 use crate::flow::client::Client;
+use crate::flow::exchange::Rule;
 use crate::flow::resource::Resource;
 use crate::flow::scope::Scopes;
 use crate::keyring::KeyRing;
@@ -41,6 +42,8 @@ pub(crate) struct Core {
     pub(crate) keys: KeyRing,
     pub(crate) clients: Clients,
     pub(crate) resources: Vec<Resource>,
+    /// Who may act for whom without the holder's proof.
+    pub(crate) delegations: Vec<Rule>,
     /// The scopes a registered client gets.
     pub(crate) registration_scopes: Scopes,
     pub(crate) nonces: ArcSwap<NonceKey>,

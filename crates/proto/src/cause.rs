@@ -409,6 +409,18 @@ causes! {
         "check the secret; secrets are shown once, at registration";
     ClientUnknown "client.unknown", "RFC 6749 section 5.2", "no such client",
         "register the client first";
+    ExchangeActorToken "exchange.actor_token", "RFC 8693 section 2.2.2", "the actor token is not a live token of this issuer, bound to the key the client proves, or is itself delegated",
+        "send the client's own bound token, and a proof by its key";
+    ExchangeBinding "exchange.binding", "Keybound binding never decreases", "the exchanged token would be bound by less than the subject token is",
+        "prove a key with the request, and a certificate too where the subject token is bound to both";
+    ExchangeDelegationRefused "exchange.delegation_refused", "RFC 8693 section 4.4", "the client may not become the actor of this token",
+        "see `may_act` of the subject token; only a client that authenticates becomes an actor";
+    ExchangeDepth "exchange.depth", "RFC 8693 section 4.1", "the token was delegated or exchanged too often",
+        "delegate from a token nearer to the root";
+    ExchangeSubjectToken "exchange.subject_token", "RFC 8693 section 2.2.2", "the subject token is not a live access token of this issuer",
+        "send an access token that this issuer gave, before it expires";
+    ExchangeSubjectUnproven "exchange.subject_unproven", "Keybound binding never decreases", "nothing shows that the holder of the subject token takes part",
+        "send a proof by the token's key with `ath`, its holder's `subject_token_proof`, or configure a delegation rule";
     GrantInvalid "grant.invalid", "RFC 6749 section 5.2", "the code, token or assertion that is the grant is unknown, expired, revoked or another client's",
         "begin again: ask for authorization, or use the latest refresh token";
     GrantKeyMismatch "grant.key_mismatch", "RFC 9449 section 5", "the grant is bound to another key than the one that was proven",
@@ -495,6 +507,7 @@ impl Cause {
             | Self::TokenSchemeDowngrade
             | Self::WptAbsent => Some(TheftSignal::BearerDowngrade),
             Self::CertificateMismatch
+            | Self::ExchangeSubjectUnproven
             | Self::GrantKeyMismatch
             | Self::TokenKeyMismatch
             | Self::DpopSignatureInvalid

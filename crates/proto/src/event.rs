@@ -117,6 +117,21 @@ pub struct Event {
         deserialize_with = "read::audience"
     )]
     pub actors: Vec<String>,
+    /// Thumbprint of the key or certificate that the token is bound to that this one was exchanged
+    /// for.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "read::short_option"
+    )]
+    pub subject_key: Option<String>,
+    /// The configured rule that allowed a delegation, by name.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "read::short_option"
+    )]
+    pub delegation_rule: Option<String>,
     /// Issuer identifier of the token or identity.
     #[serde(
         default,
@@ -323,6 +338,8 @@ impl Event {
             certificate_rule: None,
             key_storage: None,
             actors: Vec::new(),
+            subject_key: None,
+            delegation_rule: None,
             issuer: None,
             identity: None,
             client_id: None,

@@ -305,9 +305,14 @@ fn kind(cause: Cause, role: Role) -> Kind {
         | Cause::ClientAuthenticationMethod
         | Cause::ClientSecretMismatch
         | Cause::ClientUnknown => Kind::InvalidClient,
-        Cause::ClientAuthenticationMultiple | Cause::ClientCertificateRequired => {
-            Kind::InvalidRequest
-        }
+        Cause::ClientAuthenticationMultiple
+        | Cause::ClientCertificateRequired
+        | Cause::ExchangeActorToken
+        | Cause::ExchangeBinding
+        | Cause::ExchangeDelegationRefused
+        | Cause::ExchangeDepth
+        | Cause::ExchangeSubjectToken
+        | Cause::ExchangeSubjectUnproven => Kind::InvalidRequest,
         Cause::ClientGrantRefused => Kind::Unauthorized,
         Cause::AuthorizationDetails => Kind::InvalidAuthorizationDetails,
         Cause::AuthorizationKey => Kind::InvalidProof,

@@ -85,10 +85,7 @@ const LATER_VALUES: &[LaterValue] = &[
     },
     LaterValue {
         key: "grants",
-        values: &[
-            "urn:ietf:params:oauth:grant-type:token-exchange",
-            "urn:ietf:params:oauth:grant-type:device_code",
-        ],
-        instead: "this release supports `client_credentials`, `authorization_code` and `refresh_token`; other grants follow in a later one",
+        values: &["urn:ietf:params:oauth:grant-type:device_code"],
+        instead: "this release supports `client_credentials`, `authorization_code`, `refresh_token` and token exchange; other grants follow in a later one",
     },
 ];

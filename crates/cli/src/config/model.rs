@@ -10,6 +10,7 @@ mod authorization;
 mod choices;
 mod client;
 mod control;
+mod delegation;
 mod front;
 mod introspection;
 mod workloads;
@@ -28,6 +29,7 @@ pub(crate) use self::choices::{
 };
 pub(crate) use self::client::ClientSection;
 pub(crate) use self::control::{ControlSection, ManagementSection};
+pub(crate) use self::delegation::DelegationSection;
 pub(crate) use self::front::{CertificateHeaderSection, TlsSection};
 pub(crate) use self::introspection::{AnswerFormName, IntrospectionMode, IntrospectionSection};
 pub(crate) use self::workloads::{TrustDomainSection, WorkloadProfileName, WorkloadSection};
@@ -132,6 +134,10 @@ pub(crate) struct IssuerSection {
     /// Clients that are not registered at run time.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub client: Vec<ClientSection>,
+    /// Resource servers that may exchange the tokens that come to them (RFC 8693) without a proof
+    /// of the tokens' holders.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub delegation: Vec<DelegationSection>,
 }
 
 /// Access tokens.

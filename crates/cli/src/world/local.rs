@@ -244,6 +244,7 @@ fn issuer(addresses: &Addresses, keys: &Keys) -> Result<IssuerConfig, Failure> {
             resource(addresses.reports_resource(), &reports),
             resource(addresses.control_resource(), &control),
         ],
+        delegations: Vec::new(),
         registration: RegistrationConfig {
             mode: RegistrationMode::Open,
             resources: vec![addresses.approvals_resource(), addresses.reports_resource()],
@@ -282,6 +283,7 @@ fn client(id: &str, key: &SoftwareKey, scopes: &[&str], addresses: &Addresses) -
         sight: Sight::Own,
         redirect_uris: Vec::new(),
         pushed_only: false,
+        may_act: None,
     }
 }
 

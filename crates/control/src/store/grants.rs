@@ -24,6 +24,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::Store;
 use super::kept::KeptChange;
+use super::uses::OneTimeUse;
 use super::writer::Work;
 use crate::error::{Failure, StoreError};
 
@@ -93,9 +94,24 @@ pub struct RefreshToken {
     pub grant: GrantRecord,
 }
 
+/// What is recorded of a token exchange (RFC 8693) beside the new token.
+#[derive(Clone, Debug, Default)]
+pub struct ExchangeUse {
+    /// Thumbprint of the key or certificate that the subject token is bound to.
+    pub subject_key: Option<String>,
+    /// Who acts for the subject, the current actor first.
+    pub actors: Vec<String>,
+    /// The configured rule that allowed it, by name.
+    pub rule: Option<String>,
+    /// The proof by which the subject's holder lent its token; spent with the issuance.
+    pub lent_by: Option<OneTimeUse>,
+}
+
 /// What an issuance uses up, judged before and checked again in its transaction.
 #[derive(Clone)]
 pub enum GrantUse {
+    /// A token that was exchanged: it stays what it is.
+    Exchange(ExchangeUse),
     /// A code: the document says afterwards that it was used.
     Kept(KeptChange),
     /// A refresh token, for the next one.
@@ -115,6 +131,7 @@ pub enum GrantUse {
 impl fmt::Debug for GrantUse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::Exchange(_) => "Exchange(..)",
             Self::Kept(_) => "Kept(..)",
             Self::Refresh { .. } => "Refresh(..)",
             Self::Repeated { .. } => "Repeated(..)",
@@ -153,6 +170,7 @@ impl Work<'_> {
     /// Whether what was judged is still so.
     pub(super) fn is_usable(&self, grant_use: &GrantUse) -> Result<bool, Failure> {
         match grant_use {
+            GrantUse::Exchange(_) => Ok(true),
             GrantUse::Kept(change) => self.is_unchanged(change),
             GrantUse::Refresh { presented, state } => {
                 let found = find(self.connection, *presented)?;
@@ -194,7 +212,7 @@ impl Work<'_> {
                     ])?;
                 Ok(())
             }
-            GrantUse::Repeated { .. } => Ok(()),
+            GrantUse::Exchange(_) | GrantUse::Repeated { .. } => Ok(()),
         }
     }
 

@@ -18,7 +18,7 @@ use rusqlite::params;
 
 use super::Store;
 use super::events::{Entry, random_id};
-use super::grants::{GrantRecord, GrantUse, NewRefreshToken};
+use super::grants::{ExchangeUse, GrantRecord, GrantUse, NewRefreshToken};
 use super::kept::KeptRef;
 use super::uses::{Freshness, LiveUses, OneTimeUse};
 use super::withheld_set::Question;
@@ -175,6 +175,17 @@ impl Store {
     }
 }
 
+impl Lineage {
+    /// The exchange it comes of, if it does.
+    fn exchange(&self) -> Option<&ExchangeUse> {
+        match &self.grant_use {
+            Some(GrantUse::Exchange(exchange)) => Some(exchange),
+            Some(GrantUse::Kept(_) | GrantUse::Refresh { .. } | GrantUse::Repeated { .. })
+            | None => None,
+        }
+    }
+}
+
 impl Issuance {
     /// The thumbprints a lock on its key or certificate may have.
     fn keys(&self) -> Vec<Jkt> {
@@ -224,6 +235,13 @@ impl Work<'_> {
             Freshness::SenderFull => return Ok(IssuanceOutcome::TooManyProofs),
             Freshness::Fresh | Freshness::Full => {}
         }
+        let lent_by = issuance.lineage.exchange();
+        let lent_by = lent_by.and_then(|exchange| exchange.lent_by.as_ref());
+        match judge(self.memory.assertions(), lent_by)? {
+            Freshness::Spent => return Ok(IssuanceOutcome::ProofReplayed),
+            Freshness::SenderFull => return Ok(IssuanceOutcome::TooManyProofs),
+            Freshness::Fresh | Freshness::Full => {}
+        }
         if let Some(grant_use) = &issuance.lineage.grant_use
             && !self.is_usable(grant_use)?
         {
@@ -232,6 +250,9 @@ impl Work<'_> {
         let number = self.append(entry)?.cast_signed();
         self.insert_token(issuance, number)?;
         self.change_grants(issuance)?;
+        if let Some(lent_by) = lent_by {
+            self.spend_alone(lent_by)?;
+        }
         self.spend(issuance, number);
         Ok(IssuanceOutcome::Recorded(IssuanceRecorded::assertion(
             issuance.token_hash,
@@ -341,6 +362,15 @@ fn issued(issuance: &Issuance, node: &str, time_ms: u64) -> Result<Event, StoreE
     }
     if let Some(request_id) = &issuance.request_id {
         event = event.with_request_id(request_id);
+    }
+    if let Some(exchange) = issuance.lineage.exchange() {
+        event = event.with_actors(&exchange.actors);
+        if let Some(subject_key) = &exchange.subject_key {
+            event = event.with_subject_key(subject_key);
+        }
+        if let Some(rule) = &exchange.rule {
+            event = event.with_delegation_rule(rule);
+        }
     }
     Ok(event)
 }

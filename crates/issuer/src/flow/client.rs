@@ -46,6 +46,8 @@ pub struct Client {
     pub name: Option<String>,
     /// Whether nobody configured it: its name is what it calls itself.
     pub registered_itself: bool,
+    /// The identity that may become the actor of its tokens, and no other (`may_act`).
+    pub may_act: Option<String>,
 }
 
 /// A grant this issuer knows.
@@ -57,6 +59,8 @@ pub enum GrantType {
     ClientCredentials,
     /// `refresh_token` (RFC 6749 section 6).
     RefreshToken,
+    /// `urn:ietf:params:oauth:grant-type:token-exchange` (RFC 8693).
+    TokenExchange,
 }
 
 impl GrantType {
@@ -67,21 +71,23 @@ impl GrantType {
             Self::AuthorizationCode => "authorization_code",
             Self::ClientCredentials => "client_credentials",
             Self::RefreshToken => "refresh_token",
+            Self::TokenExchange => "urn:ietf:params:oauth:grant-type:token-exchange",
         }
     }
 
     /// Every grant this issuer knows, in the order of the metadata.
-    pub const ALL: [Self; 3] = [
+    pub const ALL: [Self; 4] = [
         Self::ClientCredentials,
         Self::AuthorizationCode,
         Self::RefreshToken,
+        Self::TokenExchange,
     ];
 
     /// Whether an issuer has it: one without an authorization endpoint gives no codes.
     #[must_use]
     pub const fn is_offered(self, authorization: bool) -> bool {
         match self {
-            Self::ClientCredentials => true,
+            Self::ClientCredentials | Self::TokenExchange => true,
             Self::AuthorizationCode | Self::RefreshToken => authorization,
         }
     }
@@ -230,6 +236,7 @@ pub(crate) mod tests {
             pushed_only: false,
             name: None,
             registered_itself: false,
+            may_act: None,
         }
     }
 

@@ -21,8 +21,8 @@ pub const MAX_NAME_BYTES: usize = 64;
 /// The longest parameter value, in bytes after decoding.
 pub const MAX_VALUE_BYTES: usize = 16 * 1024;
 
-/// The one parameter that may be sent more than once (RFC 8707 section 2).
-const REPEATABLE: &str = "resource";
+/// The parameters that may be sent more than once (RFC 8707 section 2, RFC 8693 section 2.1).
+const REPEATABLE: [&str; 2] = ["resource", "audience"];
 
 /// A form, decoded. `Debug` shows the names only: values hold secrets.
 pub struct Form<'a> {
@@ -73,7 +73,9 @@ impl<'a> Form<'a> {
         if name.is_empty() {
             return Err(invalid("a name for every parameter", "none"));
         }
-        if name != REPEATABLE && self.parameters.iter().any(|(known, _)| *known == name) {
+        if !REPEATABLE.contains(&name.as_ref())
+            && self.parameters.iter().any(|(known, _)| *known == name)
+        {
             return Err(Rejection::new(Cause::ParameterInvalid)
                 .expected("each parameter once")
                 .got(format!("{name} twice")));

@@ -46,6 +46,9 @@ pub struct Holder {
     /// `x5t#S256` of the certificate that has to be proven; `None` for any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub certificate: Option<String>,
+    /// How many of the two have to be proven at least, whichever they are.
+    #[serde(skip)]
+    pub factors: usize,
 }
 
 impl Holder {
@@ -62,6 +65,7 @@ impl Holder {
                 Binding::Constrained(_) | Binding::Unconstrained(_) => None,
             },
             certificate: certificate.as_ref().map(CertificateThumbprint::to_string),
+            factors: 0,
         }
     }
 
@@ -71,13 +75,14 @@ impl Holder {
         Self {
             jkt: Some(jkt.to_owned()),
             certificate: None,
+            factors: 0,
         }
     }
 
     /// Whether what is proven is what has to be.
     ///
     /// # Errors
-    /// [`Cause::GrantKeyMismatch`].
+    /// [`Cause::GrantKeyMismatch`], [`Cause::ExchangeBinding`].
     pub fn check(&self, binding: &Binding) -> Result<(), Rejection> {
         let proven = Self::of(binding);
         let fits = |wanted: &Option<String>, proven: &Option<String>| {
@@ -86,7 +91,13 @@ impl Holder {
                 .is_none_or(|wanted| proven.as_ref() == Some(wanted))
         };
         if fits(&self.jkt, &proven.jkt) && fits(&self.certificate, &proven.certificate) {
-            return Ok(());
+            let factors =
+                usize::from(proven.jkt.is_some()) + usize::from(proven.certificate.is_some());
+            return if factors < self.factors {
+                Err(Cause::ExchangeBinding.into())
+            } else {
+                Ok(())
+            };
         }
         let wanted = self.jkt.as_ref().or(self.certificate.as_ref());
         let proven = proven.jkt.or(proven.certificate);

@@ -35,13 +35,16 @@ pub fn answer(caller: &Client, facts: &Facts<'_>, now: UnixTime) -> String {
             if is_active(record, facts, now)
                 && caller.may_see(&record.client_id, &record.audience) =>
         {
-            serde_json::to_string(&Active::of(record)).unwrap_or_else(|_| INACTIVE.to_owned())
+            let answer = Active::of(record).and_then(|active| serde_json::to_string(&active).ok());
+            answer.unwrap_or_else(|| INACTIVE.to_owned())
         }
         _ => INACTIVE.to_owned(),
     }
 }
 
-fn is_active(record: &TokenRecord, facts: &Facts<'_>, now: UnixTime) -> bool {
+/// Whether a token counts now.
+#[must_use]
+pub fn is_active(record: &TokenRecord, facts: &Facts<'_>, now: UnixTime) -> bool {
     let withheld = record.withheld.as_ref().is_some_and(|withheld| {
         withheld.state == LockState::Revoked || withheld.expires_at.is_none_or(|until| now < until)
     });
@@ -66,6 +69,8 @@ struct Active<'a> {
     token_type: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     cnf: Option<Confirmation>,
+    #[serde(flatten)]
+    further: serde_json::Map<String, serde_json::Value>,
 }
 
 /// One string, or several (RFC 7519 section 4.1.3), as in the token.
@@ -100,8 +105,10 @@ impl Confirmation {
 }
 
 impl<'a> Active<'a> {
-    fn of(record: &'a TokenRecord) -> Self {
-        Self {
+    /// `None` for a record whose claims cannot be read: no half of them is told.
+    fn of(record: &'a TokenRecord) -> Option<Self> {
+        let further = record.claims.as_deref().map(serde_json::from_str);
+        Some(Self {
             active: true,
             iss: &record.issuer,
             sub: &record.identity,
@@ -122,6 +129,7 @@ impl<'a> Active<'a> {
                 _ => "DPoP",
             },
             cnf: Confirmation::of(record),
-        }
+            further: further.transpose().ok()?.unwrap_or_default(),
+        })
     }
 }

@@ -58,14 +58,21 @@ impl Minting<'_> {
         self.grant.delegation.act()
     }
 
-    /// The answer's body, around a token that was released.
+    /// The answer's body, around a token that was released. `issued_token_type` stands in answers
+    /// to exchanges only.
     #[must_use]
-    pub fn answer(&self, access_token: &str, refresh_token: Option<&str>) -> String {
+    pub fn answer(
+        &self,
+        access_token: &str,
+        refresh_token: Option<&str>,
+        issued_token_type: Option<&str>,
+    ) -> String {
         let answer = Answer {
             access_token,
             token_type: self.binding.token_type(),
             expires_in: self.expires_at.seconds_since(self.issued_at),
             refresh_token,
+            issued_token_type,
             scope: (!self.scope.is_empty()).then_some(self.scope),
         };
         serde_json::to_string(&answer).unwrap_or_default()
@@ -79,6 +86,9 @@ struct Answer<'a> {
     expires_in: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     refresh_token: Option<&'a str>,
+    /// RFC 8693 section 2.2.1; for exchanged tokens only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    issued_token_type: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     scope: Option<&'a str>,
 }

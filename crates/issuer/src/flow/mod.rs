@@ -8,6 +8,7 @@ pub mod authorization;
 pub mod client;
 pub mod code;
 pub mod credentials;
+pub mod exchange;
 pub mod form;
 pub mod grant;
 pub mod introspection;

@@ -11,6 +11,7 @@ mod authenticate;
 mod authorize;
 mod body;
 mod cors;
+mod exchange;
 mod grants;
 mod introspect;
 mod people;

@@ -19,8 +19,8 @@ use keybound_proto::cause::Cause;
 use keybound_proto::rejection::Rejection;
 use keybound_proto::time::UnixTime;
 use keybound_proto::token::{
-    Binding, IssuanceRecorded, Minted, ProvenCertificate, SenderConstraint, TokenHash, artefact,
-    danger,
+    Actor, Binding, IssuanceRecorded, Minted, ProvenCertificate, SenderConstraint, TokenHash,
+    artefact, danger,
 };
 use keybound_proto::verify::UnredeemedProof;
 
@@ -32,6 +32,7 @@ use super::signed::{self, Sent};
 use crate::entrance::Entrance;
 use crate::flow::client::{self, Client, GrantType};
 use crate::flow::credentials::Authenticated;
+use crate::flow::exchange;
 use crate::flow::form::Form;
 use crate::flow::grant::{Entitlement, Grant, Holder};
 use crate::flow::mint::Minting;
@@ -43,10 +44,10 @@ use crate::state::{Core, unavailable};
 pub(super) struct TokenRequest<'a> {
     pub(super) core: &'a Core,
     pub(super) call: &'a Call,
-    parts: &'a Parts,
+    pub(super) parts: &'a Parts,
     pub(super) form: &'a Form<'a>,
     content: &'a [u8],
-    authenticated: &'a Authenticated,
+    pub(super) authenticated: &'a Authenticated,
     pub(super) now: UnixTime,
 }
 
@@ -129,6 +130,7 @@ impl TokenRequest<'_> {
                 self.issue(Award::of(grant), proof.as_ref()).await
             }
             GrantType::RefreshToken => self.refresh().await,
+            GrantType::TokenExchange => self.exchange().await,
         }
     }
 
@@ -138,7 +140,7 @@ impl TokenRequest<'_> {
         award: Award,
         proof: Option<&UnredeemedProof>,
     ) -> Result<Response<Body>, Rejection> {
-        let grant = &award.grant;
+        let grant = &self.with_may_act(award.grant);
         let binding = bind(self.client(), proof, self.certificate()?)?;
         grant.holder.check(&binding)?;
         let scope = grant.scopes.to_string();
@@ -171,6 +173,20 @@ impl TokenRequest<'_> {
         self.log(&minting);
         let refresh = refresh.as_ref().map(|refresh| refresh.text.as_str());
         Ok(self.answer(&minting, &text, refresh))
+    }
+
+    /// The grant with who may become the actor, where the client's configuration says so and the
+    /// grant does not already.
+    fn with_may_act(&self, mut grant: Grant) -> Grant {
+        if grant.delegation.may_act.is_none() {
+            let named = self.client().may_act.clone();
+            grant.delegation.may_act = named.map(|subject| Actor {
+                subject,
+                issuer: None,
+                jkt: None,
+            });
+        }
+        grant
     }
 
     /// Makes the refresh token that goes with the token. It is bound to the same key.
@@ -220,7 +236,7 @@ impl TokenRequest<'_> {
 
     /// The certificate of the connection, proven by its handshake and in force; `None` where the
     /// client does not bind its tokens by one.
-    fn certificate(&self) -> Result<Option<ProvenCertificate>, Rejection> {
+    pub(super) fn certificate(&self) -> Result<Option<ProvenCertificate>, Rejection> {
         let wanted = self.client().certificate;
         match authenticate::certificate(self.parts) {
             Some(peer) if wanted.required || wanted.sufficient => {
@@ -346,7 +362,10 @@ impl TokenRequest<'_> {
     }
 
     fn answer(&self, minting: &Minting<'_>, text: &str, refresh: Option<&str>) -> Response<Body> {
-        let mut response = answer::json(StatusCode::OK, minting.answer(text, refresh));
+        let exchanged = self.form.value("grant_type") == Some(GrantType::TokenExchange.name());
+        let issued_token_type = exchanged.then_some(exchange::ACCESS_TOKEN);
+        let body = minting.answer(text, refresh, issued_token_type);
+        let mut response = answer::json(StatusCode::OK, body);
         let nonce = self.core.offered_nonce(None, Some(self.client()));
         answer::set(&mut response, DPOP_NONCE, nonce);
         response

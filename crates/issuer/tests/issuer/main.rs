@@ -5,6 +5,7 @@ mod authentication;
 mod binding;
 mod certificates;
 mod configuration;
+mod exchange;
 mod faults;
 mod grants;
 mod introspection;

@@ -311,6 +311,7 @@ pub(crate) fn config(client_key: &SoftwareKey) -> IssuerConfig {
                 scopes: texts(&["reports:read"]),
             },
         ],
+        delegations: Vec::new(),
         registration: RegistrationConfig {
             mode: RegistrationMode::Open,
             resources: texts(&[MAIN, REPORTS]),
@@ -350,6 +351,7 @@ fn clients(key: &SoftwareKey) -> Vec<ClientConfig> {
         sight: Sight::Own,
         redirect_uris: Vec::new(),
         pushed_only: false,
+        may_act: None,
     };
     let of = |id: &str, text: &str| ClientConfig {
         id: id.to_owned(),

@@ -33,6 +33,7 @@ pub(crate) struct Proof<'a> {
     pub(crate) ath: Ath,
     pub(crate) nonce: Option<RecentNonce>,
     pub(crate) content: ContentClaim,
+    pub(crate) delegate: DelegateClaim,
     _fresh: FreshProof,
     _method: MadeForMethod,
     _target: MadeForTarget,
@@ -68,6 +69,19 @@ pub(crate) enum Ath {
     Absent,
     Hash(TokenHash),
     /// Present, but not the base64url form of 32 bytes: fits no token.
+    Malformed,
+}
+
+/// Names the key that a holder lends its token to: a claim of a proof that is made for somebody
+/// else's token exchange.
+pub const DELEGATE_JKT: &str = "urn:keybound:delegate_jkt";
+
+/// What the proof's [`DELEGATE_JKT`] says.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum DelegateClaim {
+    Absent,
+    Key(Jkt),
+    /// Present, but no thumbprint: fits no key.
     Malformed,
 }
 
@@ -127,6 +141,7 @@ impl<'a> Proof<'a> {
             }),
             Err(_) => ContentClaim::Malformed,
         };
+        let delegate = delegate(&claims);
         drop(claims);
         Ok(Self {
             jkt: key.thumbprint(),
@@ -138,6 +153,7 @@ impl<'a> Proof<'a> {
             ath,
             nonce,
             content,
+            delegate,
             _fresh: fresh,
             _method: method,
             _target: target,
@@ -365,6 +381,15 @@ fn check_nonce(
         None if policy.required => Err(Cause::DpopNonceAbsent.into()),
         None => Ok(None),
     }
+}
+
+fn delegate(claims: &json::Object<'_>) -> DelegateClaim {
+    if claims.get(DELEGATE_JKT).is_none() {
+        return DelegateClaim::Absent;
+    }
+    let text = claims.string(DELEGATE_JKT).ok().flatten();
+    text.and_then(|text| text.parse().ok())
+        .map_or(DelegateClaim::Malformed, DelegateClaim::Key)
 }
 
 fn ath(claims: &json::Object<'_>) -> Ath {

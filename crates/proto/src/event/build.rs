@@ -37,6 +37,10 @@ text_setters! {
     with_certificate_rule => certificate_rule <= MAX_SHORT_TEXT;
     /// Sets where the key is kept.
     with_key_storage => key_storage <= MAX_SHORT_TEXT;
+    /// Sets the thumbprint of the key the exchanged token is bound to.
+    with_subject_key => subject_key <= MAX_SHORT_TEXT;
+    /// Sets the rule that allowed a delegation.
+    with_delegation_rule => delegation_rule <= MAX_SHORT_TEXT;
     /// Sets the issuer identifier.
     with_issuer => issuer <= MAX_LONG_TEXT;
     /// Sets the subject.

@@ -45,6 +45,25 @@ impl Delegation {
         })
     }
 
+    /// What a record says: the members as [`Delegation::act`] wrote them, and the ancestors beside
+    /// them.
+    ///
+    /// # Errors
+    /// As a token's claims; also `token.claim.invalid` for text that is no JSON object.
+    pub fn recorded(act: Option<&str>, ancestors: &[String]) -> Result<Self, Rejection> {
+        let read = match act {
+            None => Self::default(),
+            Some(text) => {
+                let claims = Object::parse(text.as_bytes()).map_err(|_| missing("act"))?;
+                Self::read(&claims)?
+            }
+        };
+        Ok(Self {
+            ancestors: ancestors.to_vec(),
+            ..read
+        })
+    }
+
     /// `act` and `may_act` as a JSON object, for whoever answers questions about the token; `None`
     /// where there is neither.
     #[must_use]
@@ -132,7 +151,12 @@ mod tests {
             may_act: Some(actor("next", None)),
         };
         let text = delegation.write(ObjectText::new()).finish();
-        assert_eq!(read(&text), Ok(delegation));
+        assert_eq!(read(&text).as_ref(), Ok(&delegation));
+        let recorded = Delegation::recorded(delegation.act().as_deref(), &delegation.ancestors);
+        assert_eq!(recorded.ok(), Some(delegation));
+        for act in ["", "[]", r#"{"act":1}"#] {
+            assert!(Delegation::recorded(Some(act), &[]).is_err(), "{act}");
+        }
         let nothing = Delegation::default().write(ObjectText::new()).finish();
         assert_eq!(nothing, "{}");
         assert_eq!(read(&nothing), Ok(Delegation::default()));

@@ -7,7 +7,7 @@ use super::Profile;
 use super::presented::{HeaderField, proof_text};
 use super::replay::{ReplayHashKey, ReplayQuery};
 use crate::cause::Cause;
-use crate::dpop::proof::{Ath, ProofRules};
+use crate::dpop::proof::{Ath, DelegateClaim, ProofRules};
 use crate::dpop::{NoncePolicy, Proof};
 use crate::jose::{Jkt, PublicKey, SignatureValid};
 use crate::rejection::Rejection;
@@ -36,6 +36,7 @@ pub struct UnredeemedProof {
     jkt: Jkt,
     once: OnceOnly,
     ath: Ath,
+    delegate: DelegateClaim,
     witness: Witness,
 }
 
@@ -88,6 +89,7 @@ pub fn begin_proof(
             id: proof.jti,
         },
         ath: proof.ath,
+        delegate: proof.delegate,
         witness: Witness::Proof(signature),
     })
 }
@@ -106,6 +108,7 @@ impl UnredeemedProof {
             once,
             // A signature is over the request, and about no token it may carry.
             ath: Ath::Absent,
+            delegate: DelegateClaim::Absent,
             witness: Witness::Request(Box::new(verified)),
         }
     }
@@ -125,10 +128,29 @@ impl UnredeemedProof {
         self.jkt
     }
 
-    /// Whether the proof was made for the token with this hash, by the key the token is bound to:
-    /// `ath` names it and the keys are the same (RFC 9449 section 4.3, step 12).
+    /// Whether the proof was made for the token with this hash, which stood in the request's
+    /// content, by the key the token is bound to: `ath` names it and the keys are the same
+    /// (RFC 9449 section 4.3, step 12). One that lends the token to another key is not meant for
+    /// this. A signature over the request is over its content, and so over the token.
     #[must_use]
     pub fn shows_possession_of(&self, token: TokenHash, bound_to: Jkt) -> bool {
+        match self.witness {
+            Witness::Proof(_) => {
+                self.is_by_holder_of(token, bound_to) && self.delegate == DelegateClaim::Absent
+            }
+            Witness::Request(_) => self.jkt == bound_to,
+        }
+    }
+
+    /// Whether the holder of the token with this hash, who has the key it is bound to, lends it to
+    /// the holder of the key `delegate`, and to nobody else
+    /// ([`crate::dpop::DELEGATE_JKT`]).
+    #[must_use]
+    pub fn lends(&self, token: TokenHash, bound_to: Jkt, delegate: Jkt) -> bool {
+        self.is_by_holder_of(token, bound_to) && self.delegate == DelegateClaim::Key(delegate)
+    }
+
+    fn is_by_holder_of(&self, token: TokenHash, bound_to: Jkt) -> bool {
         self.ath == Ath::Hash(token) && self.jkt == bound_to
     }
 

@@ -204,6 +204,7 @@ fn client(id: &str, scopes: Vec<String>, resource: &str) -> ClientConfig {
         sight: Sight::Own,
         redirect_uris: Vec::new(),
         pushed_only: false,
+        may_act: None,
     }
 }
 
@@ -289,6 +290,7 @@ fn issuer_config(setting: &Setting<'_>, secret_client: &(String, String)) -> Iss
         .chain(with_certificates.then_some(certificate_bound))
         .collect(),
         resources,
+        delegations: Vec::new(),
         registration: RegistrationConfig {
             mode: registration_mode(&setting.options.registration),
             resources: vec![api, reports],

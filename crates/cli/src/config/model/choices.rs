@@ -143,6 +143,9 @@ pub(crate) enum Grant {
     ClientCredentials,
     /// RFC 6749 section 6.
     RefreshToken,
+    /// RFC 8693.
+    #[serde(rename = "urn:ietf:params:oauth:grant-type:token-exchange")]
+    TokenExchange,
 }
 
 /// How a caller of a route may show possession.

@@ -72,6 +72,10 @@ pub(crate) struct ClientSection {
     /// Scopes the client may ask for.
     #[serde(default)]
     pub scopes: Vec<String>,
+    /// The identity that may become the actor of this client's tokens by exchanging them, and no
+    /// other (`may_act`, RFC 8693 section 4.4). Without it, whoever the holder lends its token to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub may_act: Option<String>,
     /// Resources the client may ask tokens for.
     #[serde(default)]
     pub resources: Vec<String>,

@@ -10,7 +10,7 @@ use keybound_issuer::config::{
 use keybound_proto::jose::Algorithm;
 
 use super::checker::Checker;
-use super::{authorization, client_certificate, front};
+use super::{authorization, client_certificate, delegation, front};
 use crate::config::model::{
     ClientAuth, ClientBinding, ClientCertificatesName, ClientSection, Grant, IssuerSection,
     RegistrationModeName, RegistrationSection, SigningAlg,
@@ -49,6 +49,7 @@ pub(super) fn check(checker: &mut Checker<'_>, section: &IssuerSection) -> Optio
     let registration = registration(checker, &section.registration);
     let resources = resources(checker, section);
     let clients = clients(checker, section);
+    let delegations = delegation::check(checker, section);
     let cors_origins = checker.origins("issuer.cors_origins", &section.cors_origins);
     let (nonce, nonce_secret_file) = nonce?;
     Some(IssuerSettings {
@@ -66,6 +67,7 @@ pub(super) fn check(checker: &mut Checker<'_>, section: &IssuerSection) -> Optio
             rotation: rotation?,
             clients: clients?,
             resources: resources?,
+            delegations: delegations?,
             registration: registration?,
             certificates: certificates?,
             profile: profile?,
@@ -312,6 +314,7 @@ fn client(checker: &mut Checker<'_>, key: &str, section: &ClientSection) -> Opti
         sight: sight(&section.introspects),
         redirect_uris: section.redirect_uris.clone(),
         pushed_only: section.require_pushed_authorization_requests,
+        may_act: section.may_act.clone(),
     })
 }
 
@@ -346,6 +349,7 @@ const fn grant(name: Grant) -> GrantType {
         Grant::AuthorizationCode => GrantType::AuthorizationCode,
         Grant::ClientCredentials => GrantType::ClientCredentials,
         Grant::RefreshToken => GrantType::RefreshToken,
+        Grant::TokenExchange => GrantType::TokenExchange,
     }
 }
 

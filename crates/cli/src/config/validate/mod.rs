@@ -7,6 +7,7 @@
 mod authorization;
 mod checker;
 mod client_certificate;
+mod delegation;
 mod front;
 mod gateway;
 mod introspection;
