@@ -20,4 +20,5 @@ mod requests;
 mod revocation;
 mod signed_requests;
 mod token;
+mod walks;
 mod world;

@@ -27,7 +27,7 @@ use keybound_holder::{
 use keybound_issuer::Issuer;
 use keybound_issuer::config::{
     Approval, AuthorizationConfig, CertificatesConfig, ClientAuthentication, ClientConfig,
-    ErrorDetail, Exemption, GrantType, IssuerConfig, NonceConfig, RefreshConfig,
+    DelegationConfig, ErrorDetail, Exemption, GrantType, IssuerConfig, NonceConfig, RefreshConfig,
     RegistrationConfig, RegistrationMode, ResourceConfig, Rotation, SecretDigest, Sight,
 };
 use keybound_proto::jose::{Algorithm, AlgorithmSet, Signer};
@@ -212,7 +212,11 @@ fn client(id: &str, scopes: Vec<String>, resource: &str) -> ClientConfig {
 fn app(id: &str, scopes: Vec<String>, resource: &str) -> ClientConfig {
     ClientConfig {
         authentication: ClientAuthentication::Public,
-        grants: vec![GrantType::AuthorizationCode, GrantType::RefreshToken],
+        grants: vec![
+            GrantType::AuthorizationCode,
+            GrantType::RefreshToken,
+            GrantType::TokenExchange,
+        ],
         redirect_uris: vec!["http://127.0.0.1/callback".to_owned()],
         ..client(id, scopes, resource)
     }
@@ -225,6 +229,18 @@ fn nonces(required: bool) -> NonceConfig {
         also: Vec::new(),
         lifetime: 300,
         required,
+    }
+}
+
+/// The exempt client serves the API, and may exchange what comes to it.
+fn acts_for_callers(api: &str) -> DelegationConfig {
+    DelegationConfig {
+        name: "calls on behalf of callers".to_owned(),
+        subject: "*".to_owned(),
+        actor: "exempt".to_owned(),
+        serves: vec![api.to_owned()],
+        resources: Vec::new(),
+        scopes: vec!["approvals:read".to_owned(), "approvals:write".to_owned()],
     }
 }
 
@@ -248,6 +264,7 @@ fn issuer_config(setting: &Setting<'_>, secret_client: &(String, String)) -> Iss
     with_secret.authentication =
         ClientAuthentication::ClientSecretBasic(SecretDigest::of(secret_client.1.as_bytes()));
     let mut exempt = client("exempt", scopes(), &api);
+    exempt.grants.push(GrantType::TokenExchange);
     exempt.unconstrained = Some(Exemption {
         reason: "a test".to_owned(),
     });
@@ -290,7 +307,7 @@ fn issuer_config(setting: &Setting<'_>, secret_client: &(String, String)) -> Iss
         .chain(with_certificates.then_some(certificate_bound))
         .collect(),
         resources,
-        delegations: Vec::new(),
+        delegations: vec![acts_for_callers(&api)],
         registration: RegistrationConfig {
             mode: registration_mode(&setting.options.registration),
             resources: vec![api, reports],

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use keybound_proto::dpop::DELEGATE_JKT;
 use keybound_testkit::{
     Agent, Answer, AssertionDraft, FormRequest, ProofDraft, RawConnection, World, WorldOptions,
     send,
@@ -72,9 +73,11 @@ impl Play {
             let answer = self.token_request(&step["token_request"]).await;
             self.judge(&answer, expect);
         } else if step["issuer"].is_object() {
-            let answer = self.issuer(&step["issuer"]).await;
-            self.judge(&answer, expect);
-            self.save(&answer, &step["save"]);
+            for _ in 0..step["repeat"].as_u64().unwrap_or(1) {
+                let answer = self.issuer(&step["issuer"]).await;
+                self.judge(&answer, expect);
+                self.save(&answer, &step["save"]);
+            }
         } else if step["register"].is_object() {
             let answer = self.register(&step["register"]).await;
             self.judge(&answer, expect);
@@ -207,8 +210,9 @@ impl Play {
         form.send(&self.world.issuer, "/token").await
     }
 
-    /// A request to any endpoint of the issuer, by the client `app` and with a proof by the named
-    /// key unless there is to be none.
+    /// A request to any endpoint of the issuer, by the client `app` or the one that is named, and
+    /// with a proof by the named key unless there is to be none. The proof is made for a token
+    /// where `ath` has one; with `lends` the key of that name lends this token to the key.
     async fn issuer(&self, request: &Value) -> Answer {
         let path = request["path"].as_str().expect("a path");
         let mut form = FormRequest::default();
@@ -216,10 +220,24 @@ impl Play {
             let value = self.filled(value.as_str().expect("a string"));
             form.parameters.push((name.clone(), value));
         }
+        if let Some(client) = request["client"].as_str() {
+            let authenticated = self.world.authenticated_form_of(&Agent::new(client));
+            form.parameters.extend(authenticated.parameters);
+        }
         if let Some(key) = request["key"].as_str() {
             let agent = Agent::new(key);
             let url = format!("{}{path}", self.world.issuer);
-            let proof = ProofDraft::new(&agent.proof_key, "POST", &url, self.world.now());
+            let mut proof = ProofDraft::new(&agent.proof_key, "POST", &url, self.world.now());
+            let token = request["ath"].as_str().map(|token| self.filled(token));
+            if let (Some(token), Some(lender)) = (&token, request["lends"].as_str()) {
+                let lender = Agent::new(lender).proof_key;
+                let lent = ProofDraft::new(&lender, "POST", &url, self.world.now());
+                let lent = lent.ath(token).claim(DELEGATE_JKT, agent.jkt());
+                let lent = ("subject_token_proof".to_owned(), lent.sign(&lender));
+                form.parameters.push(lent);
+            } else if let Some(token) = &token {
+                proof = proof.ath(token);
+            }
             form = form.header("dpop", proof.sign(&agent.proof_key));
         }
         if request["method"] == "GET" {
@@ -233,7 +251,8 @@ impl Play {
         let text = text
             .replace("{gateway}", &self.world.gateway)
             .replace("{jkt}", &self.world.agent.jkt());
-        self.saved.iter().fold(text, |text, (name, value)| {
+        // The last one of a name counts.
+        self.saved.iter().rev().fold(text, |text, (name, value)| {
             text.replace(&format!("{{{name}}}"), value)
         })
     }
