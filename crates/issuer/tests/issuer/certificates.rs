@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 
 use crate::world::{self, ISSUER, MAIN, Reply, World, claims, encode};
 
-const ALIAS: &str = "https://127.0.0.1:9443";
+pub(crate) const ALIAS: &str = "https://127.0.0.1:9443";
 
 type Authority = CertifiedIssuer<'static, KeyPair>;
 
@@ -56,12 +56,12 @@ fn peer(params: &CertificateParams, key: &KeyPair, by: &Authority) -> PeerCertif
     PeerCertificate::from_der(certificate.der(), Vec::new()).unwrap()
 }
 
-fn self_signed(name: &str, key: &KeyPair) -> PeerCertificate {
+pub(crate) fn self_signed(name: &str, key: &KeyPair) -> PeerCertificate {
     let certificate = dated(name).self_signed(key).unwrap();
     PeerCertificate::from_der(certificate.der(), Vec::new()).unwrap()
 }
 
-const REQUIRED: CertificateUse = CertificateUse {
+pub(crate) const REQUIRED: CertificateUse = CertificateUse {
     required: true,
     sufficient: true,
     renewal: CertificateRenewal::Refused,
@@ -111,7 +111,7 @@ const FORM: [(&str, &str); 3] = [
 ];
 
 /// A request as the listener of a connection with this certificate hands it on.
-fn request(
+pub(crate) fn request(
     path: &str,
     form: &[(&str, &str)],
     headers: &[(&str, &str)],

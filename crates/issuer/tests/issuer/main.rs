@@ -8,6 +8,7 @@ mod configuration;
 mod exchange;
 mod faults;
 mod grants;
+mod grants_by_binding;
 mod introspection;
 mod keys;
 mod leakage;

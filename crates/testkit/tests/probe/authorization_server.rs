@@ -37,6 +37,12 @@ const UNSEEN: &[(&str, &str)] = &[
     ("authorization.redirect_uri", NEEDS_A_PERSON),
     ("authorization.request_uri", NEEDS_A_PERSON),
     ("authorization.response_type", NEEDS_A_PERSON),
+    ("exchange.actor_token", NOT_ASKED),
+    ("exchange.binding", NOT_ASKED),
+    ("exchange.delegation_refused", NOT_ASKED),
+    ("exchange.depth", NOT_ASKED),
+    ("exchange.subject_token", NOT_ASKED),
+    ("exchange.subject_unproven", NOT_ASKED),
     ("grant.code_verifier", NEEDS_A_PERSON),
     ("grant.invalid", NEEDS_A_PERSON),
     ("grant.key_mismatch", NEEDS_A_PERSON),
@@ -67,6 +73,7 @@ const UNSEEN: &[(&str, &str)] = &[
     ),
 ];
 
+const NOT_ASKED: &str = "the probe exchanges no tokens";
 const NEEDS_A_PERSON: &str = "codes come from people, and a probe has none to ask";
 
 /// Causes only a resource server or its gateway has; its own tests cover them.

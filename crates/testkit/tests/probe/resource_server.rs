@@ -59,6 +59,7 @@ const OF_ISSUERS: &[&str] = &[
     "authorization.request_uri",
     "authorization.response_type",
     "client.",
+    "exchange.",
     "grant.",
     "issuer.",
     "parameter.",
