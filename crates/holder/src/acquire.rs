@@ -1,9 +1,7 @@
-//! One request for a token: `client_credentials` (RFC 6749 section 4.4) with
-//! client authentication and a DPoP proof (RFC 9449 section 5), or a signature over the whole
-//! request. One attempt,
-//! or two when the server asks for its nonce; each has a proof and an
-//! assertion of its own. There is no other grant and no weaker
-//! authentication to fall back to.
+//! One request for a token: `client_credentials` (RFC 6749 section 4.4), or the exchange of a token
+//! (RFC 8693), with client authentication and a DPoP proof (RFC 9449 section 5), or a signature over
+//! the whole request. One attempt, or two when the server asks for its nonce; each has a proof and
+//! an assertion of its own. There is no other grant and no weaker authentication to fall back to.
 
 use std::sync::Arc;
 
@@ -21,6 +19,7 @@ use zeroize::Zeroizing;
 
 use crate::discovery::{self, AuthorizationServer};
 use crate::error::HolderError;
+use crate::exchange::Exchange;
 use crate::http_client::{HttpClient, Incoming, Outgoing};
 use crate::proof::{self, ProofFacts};
 use crate::request_signature::{self, TokenRequestProof};
@@ -74,11 +73,25 @@ pub(crate) struct KnownServer {
     fetched_at: UnixTime,
 }
 
+/// What a token request is about.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Ask<'a> {
+    /// A token of the client's own.
+    Own,
+    /// A token for another one (RFC 8693).
+    Exchange(&'a Exchange<'a>),
+}
+
 impl Acquirer {
     /// Gets a new bound token.
     pub(crate) async fn acquire(&self) -> Result<BoundToken, HolderError> {
+        self.get(Ask::Own).await
+    }
+
+    /// Gets a bound token for what is asked.
+    pub(crate) async fn get(&self, ask: Ask<'_>) -> Result<BoundToken, HolderError> {
         let server = self.server().await?;
-        let result = self.request_token(&server).await;
+        let result = self.request_token(&server, ask).await;
         if result.is_err() {
             // The endpoint may have moved: the next attempt looks again.
             *self.metadata.lock() = None;
@@ -141,11 +154,15 @@ impl Acquirer {
         })
     }
 
-    async fn request_token(&self, server: &AuthorizationServer) -> Result<BoundToken, HolderError> {
+    async fn request_token(
+        &self,
+        server: &AuthorizationServer,
+        ask: Ask<'_>,
+    ) -> Result<BoundToken, HolderError> {
         let endpoint = &server.token_endpoint;
         let role = NonceRole::AuthorizationServer;
         let used = self.servers.nonce(endpoint.origin(), role);
-        let (judgement, offered) = self.attempt(endpoint, used.as_deref()).await?;
+        let (judgement, offered) = self.attempt(ask, endpoint, used.as_deref()).await?;
         let first_challenge = match judgement {
             Judgement::Token(token) => return Ok(token),
             Judgement::WantsNonce => offered,
@@ -157,7 +174,7 @@ impl Acquirer {
         let nonce = first_challenge
             .filter(|offered| used.as_ref() != Some(offered))
             .ok_or_else(nonce_loop)?;
-        match self.attempt(endpoint, Some(&nonce)).await? {
+        match self.attempt(ask, endpoint, Some(&nonce)).await? {
             (Judgement::Token(token), _) => Ok(token),
             (Judgement::WantsNonce, _) => Err(nonce_loop()),
         }
@@ -167,6 +184,7 @@ impl Acquirer {
     /// the nonce the answer carried.
     async fn attempt(
         &self,
+        ask: Ask<'_>,
         endpoint: &HttpUrl,
         nonce: Option<&str>,
     ) -> Result<(Judgement, Option<String>), HolderError> {
@@ -176,7 +194,7 @@ impl Acquirer {
             token_type: self.request_proof.token_type(),
             at: self.clock.now(),
         };
-        let outgoing = self.outgoing(endpoint, nonce)?;
+        let outgoing = self.outgoing(ask, endpoint, nonce)?;
         let sent = self.clock.now_millis();
         let answer: Incoming = self.http.exchange(outgoing).await?;
         let role = NonceRole::AuthorizationServer;
@@ -186,6 +204,7 @@ impl Acquirer {
 
     fn outgoing<'a>(
         &self,
+        ask: Ask<'_>,
         endpoint: &'a HttpUrl,
         nonce: Option<&str>,
     ) -> Result<Outgoing<'a>, HolderError> {
@@ -198,7 +217,18 @@ impl Acquirer {
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
 
         let mut form = Form::new();
-        form.push("grant_type", "client_credentials");
+        let own = match ask {
+            Ask::Own => {
+                form.push("grant_type", "client_credentials");
+                None
+            }
+            Ask::Exchange(exchange) => {
+                for (name, value) in exchange.parameters() {
+                    form.push(name, value);
+                }
+                exchange.own_token()
+            }
+        };
         self.authenticate(now, &mut form, &mut headers)?;
         for (name, value) in [("resource", &self.resource), ("scope", &self.scope)] {
             if let Some(value) = value {
@@ -212,7 +242,7 @@ impl Acquirer {
                     method: &Method::POST,
                     url: endpoint,
                     iat: now,
-                    token: None,
+                    token: own.as_ref(),
                     nonce,
                     content_digest: None,
                 };

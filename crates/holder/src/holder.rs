@@ -58,12 +58,12 @@ pub struct HolderConfig {
 /// nonces and connections. Its methods need a running tokio runtime.
 #[derive(Clone)]
 pub struct Holder {
-    inner: Arc<Inner>,
+    pub(crate) inner: Arc<Inner>,
     presentation: Presentation,
 }
 
-struct Inner {
-    acquirer: Arc<Acquirer>,
+pub(crate) struct Inner {
+    pub(crate) acquirer: Arc<Acquirer>,
     tokens: Tokens,
 }
 

@@ -65,6 +65,7 @@ mod challenge;
 pub mod date;
 pub mod discovery;
 mod error;
+mod exchange;
 mod flight;
 mod holder;
 mod http_client;
@@ -79,6 +80,7 @@ pub mod workload;
 
 pub use self::acquire::ClientAuthentication;
 pub use self::error::{Failure, HolderError};
+pub use self::exchange::Exchange;
 pub use self::holder::{Holder, HolderConfig, Request, Response, SignedHeaders};
 pub use self::http_client::{HttpClient, Timeouts};
 pub use self::message::{Presentation, VerifiedResponse};

@@ -1,5 +1,6 @@
-//! `keybound token get|inspect|introspect|revoke`.
+//! `keybound token get|exchange|inspect|introspect|revoke`.
 
+mod exchange;
 mod inspect;
 mod remote;
 
@@ -29,6 +30,9 @@ pub(crate) enum TokenCommand {
     /// Get a token bound to this machine's key
     #[command(after_help = codes(&[Exit::Authentication, Exit::NotFound, Exit::Refused, Exit::Unreachable, Exit::Server]))]
     Get(GetArguments),
+    /// Exchange a token for a narrower one, or one for this machine's key (RFC 8693); or lend one
+    #[command(after_help = codes(&[Exit::Authentication, Exit::NotFound, Exit::Refused, Exit::Unreachable, Exit::Server]))]
+    Exchange(exchange::ExchangeArguments),
     /// Say what a token is, offline: bound or not, to what, for whom, how long
     #[command(after_help = codes(&[]))]
     Inspect {
@@ -86,6 +90,7 @@ pub(crate) struct TokenDescription {
 pub(crate) fn run(command: &TokenCommand, context: &Context) -> Outcome {
     match command {
         TokenCommand::Get(arguments) => get(arguments, context),
+        TokenCommand::Exchange(arguments) => exchange::run(arguments, context),
         TokenCommand::Inspect { token } => inspect::run(token, context),
         TokenCommand::Introspect(arguments) => remote::introspect(arguments, context),
         TokenCommand::Revoke(arguments) => remote::revoke(arguments, context),

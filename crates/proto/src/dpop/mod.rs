@@ -9,7 +9,7 @@ pub(crate) mod proof;
 
 pub use self::nonce::{NonceKey, NoncePolicy, NonceRole};
 pub(crate) use self::proof::Proof;
-pub use self::proof::{DELEGATE_JKT, ProofRequest, signing_input};
+pub use self::proof::{DELEGATE_JKT, ProofRequest, lending_input, signing_input};
 
 use crate::cause::Cause;
 use crate::rejection::Rejection;

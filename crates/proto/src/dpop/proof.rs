@@ -219,13 +219,32 @@ pub fn signing_input(
     key: &PublicKey,
     algorithm: Algorithm,
 ) -> SigningInput {
-    let header = ObjectText::new()
+    SigningInput::new(&header(key, algorithm), &claims(request).finish())
+}
+
+/// The same for a proof by which the holder of a token lends it to the key `to` ([`DELEGATE_JKT`]).
+#[must_use]
+pub fn lending_input(
+    request: &ProofRequest<'_>,
+    to: Jkt,
+    key: &PublicKey,
+    algorithm: Algorithm,
+) -> SigningInput {
+    let claims = claims(request).string(DELEGATE_JKT, &to.to_string());
+    SigningInput::new(&header(key, algorithm), &claims.finish())
+}
+
+fn header(key: &PublicKey, algorithm: Algorithm) -> String {
+    ObjectText::new()
         .string("typ", PROOF_TYPE)
         .string("alg", algorithm.name())
         .raw("jwk", &key.to_jwk())
-        .finish();
+        .finish()
+}
+
+fn claims(request: &ProofRequest<'_>) -> ObjectText {
     let ath = request.ath.map(TokenHash::to_ath);
-    let claims = ObjectText::new()
+    ObjectText::new()
         .string("jti", request.jti)
         .string("htm", request.method)
         .string("htu", request.htu)
@@ -233,8 +252,6 @@ pub fn signing_input(
         .optional_string("ath", ath.as_deref())
         .optional_string("nonce", request.nonce)
         .optional_string("content_digest", request.content_digest)
-        .finish();
-    SigningInput::new(&header, &claims)
 }
 
 #[expect(

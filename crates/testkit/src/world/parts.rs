@@ -194,7 +194,7 @@ fn client(id: &str, scopes: Vec<String>, resource: &str) -> ClientConfig {
         authentication: ClientAuthentication::PrivateKeyJwt {
             jwks: json!({"keys": [Agent::new(id).client_jwk()]}).to_string(),
         },
-        grants: vec![GrantType::ClientCredentials],
+        grants: vec![GrantType::ClientCredentials, GrantType::TokenExchange],
         scopes,
         resources: vec![resource.to_owned()],
         unconstrained: None,
@@ -264,7 +264,6 @@ fn issuer_config(setting: &Setting<'_>, secret_client: &(String, String)) -> Iss
     with_secret.authentication =
         ClientAuthentication::ClientSecretBasic(SecretDigest::of(secret_client.1.as_bytes()));
     let mut exempt = client("exempt", scopes(), &api);
-    exempt.grants.push(GrantType::TokenExchange);
     exempt.unconstrained = Some(Exemption {
         reason: "a test".to_owned(),
     });

@@ -3,6 +3,7 @@
 
 mod client_authentication;
 mod downgrade;
+mod exchange;
 mod expect;
 mod introspection;
 mod keys_and_fetches;
