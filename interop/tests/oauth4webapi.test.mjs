@@ -133,7 +133,11 @@ describe('oauth4webapi', () => {
     assert.ok(!algorithms.some((name) => name === 'none' || name.startsWith('HS')));
     const methods = server.token_endpoint_auth_methods_supported;
     assert.ok(methods.includes('private_key_jwt') && methods.includes('client_secret_basic'));
-    assert.ok(!methods.includes('none'));
+    assert.ok(methods.includes('none'), 'public clients may register');
+    for (const endpoint of ['introspection', 'revocation']) {
+      const taken = server[`${endpoint}_endpoint_auth_methods_supported`];
+      assert.ok(!taken.includes('none'), `${endpoint}: ${taken}`);
+    }
   });
 
   test('resource metadata leads to the issuer', async () => {
