@@ -138,7 +138,7 @@ fn methods(facts: &Facts<'_>) -> Vec<&'static str> {
     methods
 }
 
-/// Those of the token endpoint, where a client may also be public.
+/// Those of the endpoints where a client may also be public: for tokens, and for revoking its own.
 fn token_methods(facts: &Facts<'_>) -> Vec<&'static str> {
     let mut methods = methods(facts);
     if facts.public_clients {
@@ -161,7 +161,6 @@ pub fn document(facts: &Facts<'_>) -> String {
     let issuer = facts.issuer.to_string();
     let endpoint = |path: &str| endpoint(facts.issuer, path);
     let assertion = names(facts.assertion_algorithms);
-    let methods = methods(facts);
     let alias = facts
         .certificates
         .and_then(|certificates| certificates.alias.as_ref());
@@ -188,9 +187,9 @@ pub fn document(facts: &Facts<'_>) -> String {
         scopes_supported: facts.scopes.iter().collect(),
         token_endpoint_auth_methods_supported: token_methods(facts),
         token_endpoint_auth_signing_alg_values_supported: assertion.clone(),
-        introspection_endpoint_auth_methods_supported: methods.clone(),
+        introspection_endpoint_auth_methods_supported: methods(facts),
         introspection_endpoint_auth_signing_alg_values_supported: assertion.clone(),
-        revocation_endpoint_auth_methods_supported: methods,
+        revocation_endpoint_auth_methods_supported: token_methods(facts),
         revocation_endpoint_auth_signing_alg_values_supported: assertion,
         dpop_signing_alg_values_supported: names(facts.proof_algorithms),
         tls_client_certificate_bound_access_tokens: facts.certificates.is_some(),
