@@ -259,15 +259,7 @@ fn apache() -> Need {
         } else {
             Err("not installed".to_owned())
         },
-        install: with_root(vec![
-            "apt-get",
-            "install",
-            "--yes",
-            "--no-install-recommends",
-            "apache2-bin",
-            "libapache2-mod-oauth2",
-            "openssl",
-        ]),
+        install: debian(&["apache2-bin", "libapache2-mod-oauth2", "openssl"]),
     }
 }
 
@@ -281,13 +273,7 @@ fn browser() -> Need {
         } else {
             Err("not installed".to_owned())
         },
-        install: with_root(vec![
-            "apt-get",
-            "install",
-            "--yes",
-            "--no-install-recommends",
-            "chromium",
-        ]),
+        install: debian(&["chromium"]),
     }
 }
 
@@ -307,6 +293,13 @@ fn terminators() -> Need {
 
 fn debian_packages() -> Vec<&'static str> {
     with_root(vec!["apt-get", "install", "--yes", "nodejs", "npm"])
+}
+
+/// Debian's packages without what they merely recommend.
+fn debian(packages: &[&'static str]) -> Vec<&'static str> {
+    let mut command = vec!["apt-get", "install", "--yes", "--no-install-recommends"];
+    command.extend_from_slice(packages);
+    with_root(command)
 }
 
 fn with_root(mut command: Vec<&'static str>) -> Vec<&'static str> {

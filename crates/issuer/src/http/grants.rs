@@ -39,7 +39,9 @@ impl TokenRequest<'_> {
         let proof = self.prove()?;
         let grant_id = code.grant_id.clone();
         let known = self.core.resources();
-        let grant = code.entitlement.narrow(self.form, known, Some(&grant_id))?;
+        let mut grant = code.entitlement.narrow(self.form, known, Some(&grant_id))?;
+        // A revocation of the grant is remembered as long as the grant would have lasted.
+        grant.not_after = Some(self.now.plus(self.core.config().refresh.ttl));
         let entitlement = code.entitlement.clone();
         let change = KeptChange {
             kept: name,

@@ -616,6 +616,14 @@ async fn a_grant_ends_however_often_it_is_refreshed() {
 }
 
 #[tokio::test]
+async fn no_token_outlives_its_grant() {
+    let flow = Flow::with(|config| config.refresh.ttl = 60).await;
+    let code = flow.code(&[]).await;
+    let reply = flow.redeem(&code, &[], Some(&flow.world.key)).await;
+    assert_eq!(reply.json()["expires_in"], 60, "{}", reply.text);
+}
+
+#[tokio::test]
 async fn without_rotation_a_refresh_token_stays() {
     let flow = Flow::with(|config| config.refresh.rotates = false).await;
     let (_, refresh) = flow.tokens().await;
